@@ -1,0 +1,3 @@
+//! The Work role: jobs go out, outputs come back.
+
+pub mod wire;

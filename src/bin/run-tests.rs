@@ -1,0 +1,3 @@
+//! `run-tests`: runs a V8 checkout's tests.
+
+fn main() {}

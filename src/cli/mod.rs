@@ -1,0 +1,1 @@
+//! Arguments, words and exit codes of the programs.

@@ -1,0 +1,11 @@
+//! WHICH tests run, with which command lines and expectations.
+//!
+//! Reads the checkout and the build directory; writes nothing; knows nothing of workers, peers or terminals.
+
+pub mod dialect;
+
+pub mod python;
+pub mod status;
+pub mod variants;
+
+pub mod discover;

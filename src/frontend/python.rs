@@ -1,0 +1,1 @@
+//! Python literals, read with Python's own grammar.

@@ -1,0 +1,1 @@
+//! Variant tables of the tree under test.

@@ -1,0 +1,18 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod job;
+
+pub mod frontend;
+pub mod verdict;
+
+pub mod backend;
+pub mod schedule;
+pub mod worker;
+
+pub mod run;
+
+pub mod report;
+
+pub mod engine;
+
+pub mod cli;

@@ -1,0 +1,3 @@
+//! One run, from cases to summary.
+
+pub mod event;

@@ -1,0 +1,1 @@
+//! The only judge: check + output -> what happened. Pure; never reads a file, a clock or a process.
