@@ -2,6 +2,7 @@
 //!
 //! Reads the checkout and the build directory; writes nothing; knows nothing of workers, peers or terminals.
 
+pub mod build;
 pub mod dialect;
 
 pub mod python;

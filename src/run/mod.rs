@@ -1,3 +1,4 @@
 //! One run, from cases to summary.
 
 pub mod event;
+pub mod session;
