@@ -14,5 +14,3 @@ pub mod run;
 pub mod report;
 
 pub mod engine;
-
-pub mod cli;

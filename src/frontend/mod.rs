@@ -2,9 +2,11 @@
 //!
 //! Reads the checkout and the build directory; writes nothing; knows nothing of workers, peers or terminals.
 
-pub mod build;
 pub mod dialect;
 
+pub mod build;
+pub mod features;
+pub mod properties;
 pub mod python;
 pub mod status;
 pub mod variants;

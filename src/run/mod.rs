@@ -1,4 +1,9 @@
 //! One run, from cases to summary.
+//!
+//! The session decides, the driver awaits and performs, the events tell.
 
 pub mod event;
 pub mod session;
+
+pub mod history;
+pub mod predictable;
