@@ -1,3 +1,13 @@
-//! `run-tests`: runs a V8 checkout's tests.
+//! `run-tests`: runs a V8 checkout's tests. With a hidden first argument it is one of the programs it starts.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    match arguments.get(1).and_then(|argument| argument.to_str()) {
+        Some(testmesh::engine::EMBEDDED_ARGUMENT) => {
+            testmesh::engine::embedded::main(arguments[2..].to_vec())
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
