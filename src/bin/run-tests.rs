@@ -8,6 +8,7 @@ fn main() -> ExitCode {
         Some(testmesh::engine::EMBEDDED_ARGUMENT) => {
             testmesh::engine::embedded::main(arguments[2..].to_vec())
         }
-        _ => ExitCode::SUCCESS,
+        Some(testmesh::backend::SLOT_ARGUMENT) => testmesh::backend::slot_main(),
+        _ => testmesh::cli::run_tests::main(arguments),
     }
 }

@@ -10,7 +10,7 @@ use super::dialect::{Dialect, Era};
 use super::discover::{Check, DiscoverError, Part, Recipe, Shell, SuiteContext};
 use super::select::{Case, Selection};
 use super::status::{Expectation, Keyword, expectation};
-use super::variants::VariantTable;
+use super::variants::{FlagSets, VariantTable};
 use crate::engine::Engine;
 use crate::job::{Arg, Job, JobId, Limits, Root, RootedPath};
 
@@ -81,7 +81,7 @@ impl Lowering<'_> {
     pub fn lower(&self, selection: &Selection, case: &Case, index: u32) -> Result<Lowered, DiscoverError> {
         let (suite, test) = selection.test(case);
         let recipe = suite.recipe(&self.context, test, &case.subtest)?;
-        let flags = Flags::of(self, case, &recipe);
+        let flags = Flags::of(self, case);
         let seed = self.seed_of(case, index);
         let parameters = self.parameters(&recipe, &flags, seed);
         let strict = case.subtest.strict;
@@ -92,7 +92,7 @@ impl Lowering<'_> {
         };
         let slow = case.matched.outcomes.is_slow(self.dialect());
         let limits = Limits {
-            wall: self.wall(&recipe, &parameters, slow),
+            wall: self.wall(&recipe, &parameters, &flags, slow),
             output: OUTPUT_CAP,
             ladder: self.dialect().ladder(),
         };
@@ -119,6 +119,14 @@ impl Lowering<'_> {
         })
     }
 
+    /// The flags of a case's variant, with `--use-strict` where test262 doubles.
+    pub fn variant_flags(&self, case: &Case) -> Vec<String> {
+        let name = &self.selected[usize::from(case.subtest.variant)];
+        let mut flags = self.variants.flags(name, case.subtest.fast).to_vec();
+        flags.extend(case.subtest.strict.then(|| "--use-strict".to_owned()));
+        flags
+    }
+
     fn seed_of(&self, case: &Case, index: u32) -> i64 {
         self.seed.unwrap_or_else(|| (self.draw_seed)(u64::from(index) << 32 | u64::from(case.seed_copy)))
     }
@@ -130,7 +138,7 @@ impl Lowering<'_> {
         } else {
             self.modern_parameters(recipe, flags, seed)
         };
-        if let Some(dropped) = recipe.dropped_flag {
+        if let Some(dropped) = recipe.dropped_flag.filter(|_| !self.dialect().is_old()) {
             parameters.retain(|arg| !matches!(arg, Arg::Text(text) if text == dropped));
         }
         // 2015 and 6.2 drop empty arguments before they start a process.
@@ -185,8 +193,9 @@ impl Lowering<'_> {
                         parameters.push(Arg::Text(format!("--random-seed={seed}")));
                     }
                 }
-                Part::Mode => parameters.extend(texts(&self.build.mode_flags)),
-                Part::Source => parameters.extend(texts(&recipe.source_flags)),
+                // 2015/6.2 drop a suite's unwanted flag from these two only.
+                Part::Mode => parameters.extend(without(&self.build.mode_flags, recipe.dropped_flag)),
+                Part::Source => parameters.extend(without(&recipe.source_flags, recipe.dropped_flag)),
                 Part::Suite => parameters.extend(texts(&recipe.suite_flags)),
                 Part::Files => parameters.extend(self.files(recipe)),
                 Part::SuiteTail => parameters.extend(texts(&recipe.suite_tail)),
@@ -201,15 +210,15 @@ impl Lowering<'_> {
     fn argv(&self, recipe: &Recipe, parameters: Vec<Arg>) -> Vec<Arg> {
         let mut argv = texts(self.prefix);
         match &recipe.shell {
-            Shell::Named(name) => argv.extend(self.engine.program(name, &parameters, self.dialect())),
+            Shell::Named(name) => argv.extend(self.engine.program(name, self.dialect())),
             Shell::Command(command) => argv.extend(command.iter().cloned()),
         }
-        argv.extend(self.engine.arguments(parameters));
+        argv.extend(parameters);
         argv
     }
 
     fn environment(&self, recipe: &Recipe) -> Vec<(String, Arg)> {
-        let mut env = self.context.sanitizer_environment(self.build);
+        let mut env = sanitizer_environment(self.build, self.dialect());
         env.extend(recipe.env.iter().cloned());
         env
     }
@@ -218,33 +227,37 @@ impl Lowering<'_> {
         if self.dialect().is_old() || recipe.bare {
             return None;
         }
-        let own: Vec<String> =
-            [&recipe.source_flags[..], &recipe.suite_flags, &flags.status].concat();
+        let own: Vec<String> = [&recipe.source_flags[..], &recipe.suite_flags, &flags.status].concat();
         let variant = &self.selected[usize::from(case.subtest.variant)];
-        let found = self.variants.contradiction(
-            self.dialect(),
-            variant,
-            &own,
-            &flags.variant,
-            self.extra_flags,
-            &self.build.mode_flags,
-            &|name| self.build.is(name),
-        );
+        let sets = FlagSets {
+            own: &own,
+            variant: &flags.variant,
+            extra: self.extra_flags,
+            mode: &self.build.mode_flags,
+        };
+        let found = self.variants.contradiction(self.dialect(), variant, sets, &|name| self.build.is(name));
         found.map(|contradiction| contradiction.to_string())
     }
 
-    fn wall(&self, recipe: &Recipe, parameters: &[Arg], slow: bool) -> Duration {
-        let texts: Vec<String> = parameters
-            .iter()
-            .filter_map(|arg| match arg {
-                Arg::Text(text) => Some(text.clone()),
-                Arg::Path(_) | Arg::Relative(_) | Arg::Within { .. } => None,
-            })
-            .collect();
+    /// The time a case may take: 2015/6.2 look for telling flags among those of the test, the mode and every command,
+    /// later runners in the whole command line.
+    fn wall(&self, recipe: &Recipe, parameters: &[Arg], flags: &Flags, slow: bool) -> Duration {
+        let looked_at: Vec<String> = if self.dialect().is_old() {
+            [&flags.test[..], &self.build.mode_flags, self.extra_flags].concat()
+        } else {
+            parameters.iter().filter_map(text_of).collect()
+        };
         let factor = self.build.timeout_factor
-            * self.dialect().case_factor(&texts, slow)
+            * self.dialect().case_factor(&looked_at, slow)
             * f64::from(recipe.timeout_factor.max(1));
         self.timeout.mul_f64(factor)
+    }
+}
+
+fn text_of(arg: &Arg) -> Option<String> {
+    match arg {
+        Arg::Text(text) => Some(text.clone()),
+        Arg::Path(_) | Arg::Relative(_) | Arg::Within { .. } => None,
     }
 }
 
@@ -259,24 +272,67 @@ struct Flags {
 }
 
 impl Flags {
-    fn of(lowering: &Lowering<'_>, case: &Case, _recipe: &Recipe) -> Self {
-        let name = &lowering.selected[usize::from(case.subtest.variant)];
-        let mut variant = lowering.variants.flags(name, case.subtest.fast).to_vec();
-        if case.subtest.strict {
-            variant.push("--use-strict".to_owned());
-        }
-        let (status, worded): (Vec<String>, Vec<String>) = if lowering.dialect().is_old() {
-            (case.matched.status_flags.clone(), case.matched.flags.clone())
-        } else {
-            (case.matched.flags.clone(), Vec::new())
-        };
-        let test = [&variant[..], &worded].concat();
+    fn of(lowering: &Lowering<'_>, case: &Case) -> Self {
+        let variant = lowering.variant_flags(case);
+        let matched = &case.matched;
+        let test = [&matched.flags[..], &variant, &matched.late_flags].concat();
+        let status = matched.status_flags.clone();
         Flags { variant, status, test }
     }
 }
 
 fn texts<T: AsRef<str>>(texts: &[T]) -> Vec<Arg> {
     texts.iter().map(|text| Arg::Text(text.as_ref().to_owned())).collect()
+}
+
+fn without(flags: &[String], dropped: Option<&str>) -> Vec<Arg> {
+    let kept: Vec<&String> = flags.iter().filter(|flag| Some(flag.as_str()) != dropped).collect();
+    texts(&kept)
+}
+
+/// What sanitizer builds want in their environment (reference §5.4).
+fn sanitizer_environment(build: &Build, dialect: Dialect) -> Vec<(String, Arg)> {
+    let file = |before: &str, path: &str, after: &str| Arg::Within {
+        before: before.to_owned(),
+        path: RootedPath { root: Root::Workspace, path: path.to_owned() },
+        after: after.to_owned(),
+    };
+    const SYMBOLIZER: &str = "third_party/llvm-build/Release+Asserts/bin/llvm-symbolizer";
+    let symbolizer =
+        |before: &str, after: &str| file(&format!("{before}external_symbolizer_path="), SYMBOLIZER, after);
+    let leaks = if cfg!(target_os = "macos") { 0 } else { 1 };
+    let asan = match (dialect.era, leaks) {
+        (Era::V62, 0) => ":allow_user_segv_handler=1".to_owned(),
+        (Era::V62, _) => ":allow_user_segv_handler=1:detect_leaks=1".to_owned(),
+        _ => format!(":allow_user_segv_handler=1:allocator_may_return_null=1:detect_leaks={leaks}"),
+    };
+    let tsan = " exit_code=0 report_thread_leaks=0 history_size=7 report_destroy_locked=0";
+    let suppressions = "tools/sanitizers/tsan_suppressions.txt";
+    let any = |names: [&str; 2]| names.iter().any(|name| build.is(name));
+    let since_62 = dialect.era >= Era::V62;
+    let mut env = Vec::new();
+    let mut set = |applies: bool, name: &str, value: Arg| {
+        if applies {
+            env.push((name.to_owned(), value));
+        }
+    };
+    set(since_62 && build.is("asan"), "ASAN_OPTIONS", symbolizer("", &asan));
+    set(
+        since_62 && any(["cfi_vptr", "cfi"]),
+        "UBSAN_OPTIONS",
+        symbolizer("print_stacktrace=1:print_summary=1:symbolize=1:", ""),
+    );
+    set(since_62 && any(["ubsan_vptr", "ubsan"]), "UBSAN_OPTIONS", symbolizer("print_stacktrace=1:", ""));
+    set(since_62 && build.is("msan"), "MSAN_OPTIONS", symbolizer("", ""));
+    // Both paths of this one stand in the checkout; the symbolizer's is left to the sanitizer's own search.
+    set(
+        build.is("tsan"),
+        "TSAN_OPTIONS",
+        file("suppressions=", suppressions, if since_62 { tsan } else { "" }),
+    );
+    set(build.is("sandbox_hardware_support"), "LD_BIND_NOW", Arg::Text("1".to_owned()));
+    set(build.is("sandbox_hardware_support"), "GLIBC_TUNABLES", Arg::Text("glibc.pthread.rseq=0".to_owned()));
+    env
 }
 
 /// Whether a case is marked HEAVY.

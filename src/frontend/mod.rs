@@ -12,3 +12,7 @@ pub mod status;
 pub mod variants;
 
 pub mod discover;
+
+pub mod select;
+
+pub mod lower;

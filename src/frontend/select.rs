@@ -155,7 +155,8 @@ pub fn named(tests: Vec<Test>, patterns: &Patterns) -> Vec<Test> {
 
 /// Chooses the cases of all suites.
 pub fn select(suites: Vec<Listed>, criteria: &Criteria) -> Selection {
-    let mut selection = Selection { candidates: suites.iter().map(|listed| listed.candidates).sum(), ..Selection::default() };
+    let mut selection =
+        Selection { candidates: suites.iter().map(|listed| listed.candidates).sum(), ..Selection::default() };
     for (index, listed) in suites.iter().enumerate() {
         let suite = u16::try_from(index).unwrap_or(u16::MAX);
         Chooser { criteria, suite, listed, shard_counter: 0, selection: &mut selection }.choose();
@@ -195,7 +196,7 @@ impl Chooser<'_> {
     fn dropped(&self, matched: &Matched, pass: Pass) -> Option<Reason> {
         let criteria = self.criteria;
         let era = self.dialect().era;
-        if matched.outcomes.has(Keyword::Skip) && !criteria.run_skipped {
+        if matched.filter_outcomes.has(Keyword::Skip) && !criteria.run_skipped {
             return Some(Reason::Skip);
         }
         // Since ~13 there is one filter, after variants.
@@ -222,7 +223,8 @@ impl Chooser<'_> {
 
     /// A test's subtests, through the second filter, the shard and the seeds.
     fn expand(&mut self, index: u32, test: &Test, independent: &Matched) {
-        let subtests = self.listed.suite.subtests(test, &self.criteria.variants, independent.outcomes);
+        let subtests =
+            self.listed.suite.subtests(test, &self.criteria.variants, independent.outcomes, self.dialect());
         self.selection.base_tests += 1;
         if subtests.is_empty() {
             self.leave_out(index, None, Reason::NoVariant, independent.clone());

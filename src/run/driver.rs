@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::describe::Describe;
+use super::describe::{Describe, unrunnable};
 use super::event::{CaseInfo, Finished, RunEvent, RunInfo, Stop, Summary};
-use super::history::History;
+use super::history::{self, History};
 use super::predictable::Allocations;
 use super::session::{Assignment, Outcome, Session};
 use crate::frontend::discover::DiscoverError;
@@ -69,7 +69,7 @@ pub async fn drive(
     run: Run<'_>,
     session: Session,
     slots: LocalSlots,
-    sink: &mut dyn Sink,
+    sink: &mut (dyn Sink + Send),
 ) -> std::io::Result<Ending> {
     let interrupt = signal(SignalKind::interrupt())?;
     let terminate = signal(SignalKind::terminate())?;
@@ -92,7 +92,7 @@ struct Driver<'a, 's> {
     run: Run<'a>,
     session: Session,
     slots: LocalSlots,
-    sink: &'s mut dyn Sink,
+    sink: &'s mut (dyn Sink + Send),
     /// Slots without a job.
     idle: Vec<usize>,
     /// By slot.
@@ -154,18 +154,15 @@ impl Driver<'_, '_> {
         let case = &self.run.selection.cases[assignment.case as usize];
         let info = Arc::new(self.run.describe.case(self.run.selection, case, &lowered));
         self.tell(&RunEvent::CaseStarted { case: info.clone(), run: assignment.run, at: self.at() });
-        self.slots.start(slot, lowered.job.id, lowered.job.clone());
+        self.slots.start(slot, lowered.job.id, &lowered.job);
         self.running.insert(slot, Running { assignment, lowered, info });
     }
 
     /// A case whose files cannot be used ends without a verdict.
     fn unrunnable(&mut self, assignment: Assignment, error: &DiscoverError) {
         let case = &self.run.selection.cases[assignment.case as usize];
-        let info = Arc::new(CaseInfo::unrunnable(
-            assignment.case,
-            self.run.selection.name(case),
-            self.run.describe.variants[usize::from(case.subtest.variant)].clone(),
-        ));
+        let info =
+            Arc::new(unrunnable(self.run.selection, case, self.run.describe.variants, assignment.case));
         let finished = Finished {
             case: info,
             run: assignment.run,
@@ -189,7 +186,8 @@ impl Driver<'_, '_> {
             self.session.abandoned(running.assignment.case);
             return;
         }
-        let judgement = judge(&running.lowered.check, running.lowered.negative, &output, self.run.describe.dialect);
+        let judgement =
+            judge(&running.lowered.check, running.lowered.negative, &output, self.run.describe.dialect);
         let unexpected = match self.predictable_step(&running, &output) {
             Some(Step::Again) => return,
             Some(Step::Differs(differs)) => differs,
@@ -311,8 +309,8 @@ enum Step {
 }
 
 /// What durations are remembered under.
-pub fn history_key(info: &CaseInfo) -> String {
-    format!("{} {}", info.name, info.variant_flags.join(" "))
+fn history_key(info: &CaseInfo) -> String {
+    history::key(&info.name, &info.variant_flags)
 }
 
 fn nothing(exit: Exit) -> Output {

@@ -29,6 +29,11 @@ struct File {
     entries: HashMap<String, Entry>,
 }
 
+/// What a case's duration is remembered under.
+pub fn key(name: &str, variant_flags: &[String]) -> String {
+    format!("{name} {}", variant_flags.join(" "))
+}
+
 /// Running averages of durations, by case.
 #[derive(Debug)]
 pub struct History {

@@ -5,5 +5,8 @@
 pub mod event;
 pub mod session;
 
+pub mod describe;
 pub mod history;
 pub mod predictable;
+
+pub mod driver;

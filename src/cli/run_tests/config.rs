@@ -162,9 +162,12 @@ pub fn workspace(args: &Args, here: &Path) -> Result<PathBuf, ConfigError> {
     };
     match &args.workspace {
         Some(dir) => absolute(here, dir),
-        None => here.ancestors().find(looks_right).map(Path::to_owned).map(Ok).unwrap_or_else(|| {
-            Err(ConfigError::NoWorkspace(here.to_owned()))
-        }),
+        None => here
+            .ancestors()
+            .find(looks_right)
+            .map(Path::to_owned)
+            .map(Ok)
+            .unwrap_or_else(|| Err(ConfigError::NoWorkspace(here.to_owned()))),
     }
 }
 
@@ -254,12 +257,27 @@ fn refuse_clashes(args: &Args, dialect: Dialect) -> Result<(), ConfigError> {
                 "Use only one of --no-variants or --variants."
             },
         ),
-        (args.no_stress && args.stress_only, "Use only one of --no-stress, --stress-only, --no-variants, or --variants."),
-        (modern && args.exhaustive_variants && (typed_variants || args.no_variants), "Use only one of --exhaustive-variants, --no-variants or --variants."),
+        (
+            args.no_stress && args.stress_only,
+            "Use only one of --no-stress, --stress-only, --no-variants, or --variants.",
+        ),
+        (
+            modern && args.exhaustive_variants && (typed_variants || args.no_variants),
+            "Use only one of --exhaustive-variants, --no-variants or --variants.",
+        ),
         (modern && args.quickcheck && typed_variants, "Use only one of --quickcheck or --variants."),
-        (modern && args.quickcheck && args.slow_tests != MarkFilter::Dontcare, "Use only one of --quickcheck or --slow-tests."),
-        (modern && args.quickcheck && args.pass_fail_tests != MarkFilter::Dontcare, "Use only one of --quickcheck or --pass-fail-tests."),
-        (modern && args.arch.as_deref().is_some_and(|arch| arch.contains(',')), "Multiple architectures are deprecated; name one with --arch."),
+        (
+            modern && args.quickcheck && args.slow_tests != MarkFilter::Dontcare,
+            "Use only one of --quickcheck or --slow-tests.",
+        ),
+        (
+            modern && args.quickcheck && args.pass_fail_tests != MarkFilter::Dontcare,
+            "Use only one of --quickcheck or --pass-fail-tests.",
+        ),
+        (
+            modern && args.arch.as_deref().is_some_and(|arch| arch.contains(',')),
+            "Multiple architectures are deprecated; name one with --arch.",
+        ),
         (args.list && args.dry_run, "Use only one of --list or --dry-run."),
         (args.json && !args.list && !args.dry_run, "--json goes with --list or --dry-run."),
     ];
@@ -310,10 +328,13 @@ fn shard(args: &Args, dialect: Dialect, notices: &mut Vec<String>) -> Option<Sha
     let count = environment.0.unwrap_or(args.shard_count);
     let run = environment.1.unwrap_or(args.shard_run);
     if args.shard_count > 1 && args.shard_count != count {
-        notices.push("shard_count from cmd line differs from environment variable GTEST_TOTAL_SHARDS".to_owned());
+        notices.push(
+            "shard_count from cmd line differs from environment variable GTEST_TOTAL_SHARDS".to_owned(),
+        );
     }
     if args.shard_count > 1 && args.shard_run > 1 && args.shard_run != run {
-        notices.push("shard_run from cmd line differs from environment variable GTEST_SHARD_INDEX".to_owned());
+        notices
+            .push("shard_run from cmd line differs from environment variable GTEST_SHARD_INDEX".to_owned());
     }
     if count < 2 {
         return None;

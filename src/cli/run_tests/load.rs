@@ -3,11 +3,9 @@
 //! The order is V8's: groups are expanded, suites come as first mentioned, folders that do not exist are dropped with
 //! a word (V8 dropped them silently), and each suite's status file is read before its tests are listed.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::config::{Config, Setup};
-use crate::backend;
 use crate::engine::Engine;
 use crate::frontend::discover::groups;
 use crate::frontend::discover::matcher::{Patterns, nearest};
@@ -21,7 +19,7 @@ use super::args::MarkFilter;
 
 /// Why the tests cannot be loaded.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(super) enum LoadError {
     /// A suite.
     #[error(transparent)]
     Discover(#[from] DiscoverError),
@@ -32,7 +30,7 @@ pub enum LoadError {
 
 /// What loading yields beside the selection.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub(super) struct Loaded {
     /// Cases, and what was left out.
     pub selection: Selection,
     /// Lines for the person: suites left out, names that matched nothing, unknown status variables.
@@ -43,7 +41,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// On a status file that cannot be understood or a suite that cannot be listed.
-pub fn load(
+pub(super) fn load(
     config: &Config,
     setup: &Setup,
     context: &SuiteContext<'_>,
@@ -119,6 +117,7 @@ fn list(
         rules
     };
     let listing = suite.list(context)?;
+    notices.extend(listing.left_out);
     let patterns = Patterns::of_suite(arguments, suite.name(), config.dialect);
     for pattern in patterns.unmatched(listing.tests.iter().map(|test| &*test.name)) {
         let near = nearest(listing.tests.iter().map(|test| &*test.name), pattern);
@@ -158,14 +157,3 @@ fn criteria(config: &Config, setup: &Setup) -> Criteria {
         predictable: setup.build.predictable(),
     }
 }
-
-/// Runs a binary of the build for a suite that asks it for its tests.
-///
-/// # Errors
-/// With what the binary said when it could not be started or failed.
-pub fn ask_binary(program: &Path, arguments: &[String], workspace: &Path) -> Result<String, String> {
-    backend::ask(program, arguments, workspace)
-}
-
-/// Features of test262 that need flags.
-pub type Features = BTreeMap<String, Vec<String>>;

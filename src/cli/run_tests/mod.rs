@@ -6,7 +6,7 @@ mod load;
 mod show;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,20 +16,21 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use self::args::{Args, EngineName, typed};
 use self::config::{Config, ConfigError, Setup, configure};
 use self::load::LoadError;
-use super::words::{Shell, chain};
-use crate::backend::Roots;
+use super::words::{Shell, cache_folder, chain};
+use crate::backend::{self, BackendError, Environment, Roots, SlotConfig};
 use crate::engine::{Engine, EngineError};
-use crate::frontend::dialect::Dialect;
+use crate::frontend::dialect::{Dialect, Era, version};
 use crate::frontend::discover::SuiteContext;
+use crate::frontend::features::{Features, features};
 use crate::frontend::lower::Lowering;
 use crate::frontend::select::Selection;
 use crate::frontend::variants::VariantTable;
-use crate::report::{self, ReportConfig};
+use crate::report::{self, ReportConfig, Terminal, Wording};
 use crate::run::describe::Describe;
-use crate::run::driver::{Ending, Run, drive, history_key_of};
+use crate::run::driver::{Ending, Run, drive};
 use crate::run::event::RunInfo;
-use crate::run::history::{History, start_order};
-use crate::run::session::{Plan, Session, exit_code};
+use crate::run::history::{self, History, start_order};
+use crate::run::session::{Counts, Plan, Session, exit_code};
 use crate::sample;
 use crate::worker::local::LocalSlots;
 
@@ -47,7 +48,7 @@ enum Failure {
     #[error("cannot unpack the sample tree")]
     Sample(#[source] std::io::Error),
     #[error("cannot start the slots that run tests")]
-    Slots(#[source] crate::backend::BackendError),
+    Slots(#[source] BackendError),
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
     #[error("the run broke off")]
@@ -97,16 +98,17 @@ fn run(
     shell: &Shell,
     dialect: &mut Option<Dialect>,
 ) -> Result<u8, Failure> {
-    let here = std::env::current_dir().map_err(|source| ConfigError::Unreadable { path: ".".into(), source })?;
+    let here =
+        std::env::current_dir().map_err(|source| ConfigError::Unreadable { path: ".".into(), source })?;
     let workspace = if args.sample && args.workspace.is_none() {
-        sample::unpack().map_err(Failure::Sample)?
+        sample::unpack(&cache_folder()).map_err(Failure::Sample)?
     } else {
         config::workspace(args, &here)?
     };
     *dialect = Dialect::detect(&workspace).ok();
     let config = configure(args, matches, workspace, &here, random_seed)?;
     config.notices.iter().for_each(|notice| shell.note(notice));
-    let table = VariantTable::read(&config.workspace, config.dialect)?;
+    let table = VariantTable::read(&config.workspace, config.dialect);
     let mut code = 0;
     let (engine, setups) = setups(&config, matches, &here, &table, shell)?;
     for setup in &setups {
@@ -133,7 +135,7 @@ fn setups(
 ) -> Result<(Engine, Vec<Setup>), Failure> {
     let engine = match config.engine {
         EngineName::Build => Engine::Build,
-        EngineName::Node => Engine::node()?,
+        EngineName::Node => Engine::node(&cache_folder())?,
         EngineName::Embedded => Engine::embedded()?,
     };
     let builds = match engine.build(config.dialect) {
@@ -157,16 +159,22 @@ fn execute(
     table: &VariantTable,
     shell: &Shell,
 ) -> Result<u8, Failure> {
-    let roots = roots(config, setup, engine)?;
+    let roots = Roots {
+        workspace: config.workspace.clone(),
+        build: setup.build.dir.clone(),
+        programs: engine.programs()?,
+        cwd: config.workspace.clone(),
+    };
     let build_dir = setup.build.dir.clone();
     let lister = |program: &str, arguments: &[&str]| {
         let mut words: Vec<String> = setup.prefix.clone();
         words.push(build_dir.join(program).to_string_lossy().into_owned());
         words.extend(arguments.iter().map(|text| (*text).to_owned()));
         words.extend(setup.extra_flags.iter().cloned());
-        crate::backend::ask(&words, &config.workspace)
+        backend::ask(&words, &config.workspace, &slot_config(config.dialect))
+            .map_err(|error| error.to_string())
     };
-    let features = table.features();
+    let features: Features = features(&config.test_root, config.dialect);
     let context = SuiteContext {
         workspace: &config.workspace,
         test_root: &config.test_root,
@@ -174,9 +182,8 @@ fn execute(
         build_dir: Some(&setup.build.dir),
         i18n: setup.build.i18n(),
         no_harness: config.args.no_harness,
-        framework_num_fuzzer: false,
         lister: &lister,
-        features,
+        features: &features,
         seed: config.seeds.run.unwrap_or(0),
     };
     let loaded = load::load(config, setup, &context, engine, table)?;
@@ -199,9 +206,10 @@ fn execute(
         roots: &roots,
         variants: &setup.variants,
         workspace: &config.workspace,
-        prefix: setup.prefix.len(),
+        leading: setup.prefix.len() + engine.leading(),
     };
-    let job = Prepared { config, setup, matches, selection: &loaded.selection, lowering: &lowering, describe };
+    let job =
+        Prepared { config, setup, matches, selection: &loaded.selection, lowering: &lowering, describe };
     job.perform(shell, roots.clone())
 }
 
@@ -248,13 +256,12 @@ impl Prepared<'_> {
         }
         let mut history = History::load(&history_path(config, self.setup));
         let session = Session::new(self.plan(&history));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Failure::Run)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Run)?;
         let ending = runtime.block_on(async {
             let count = config.jobs.min(self.selection.cases.len().max(1));
-            let slots = LocalSlots::start(count, roots).await.map_err(Failure::Slots)?;
+            let slots =
+                LocalSlots::open(count, roots, &slot_config(config.dialect)).await.map_err(Failure::Slots)?;
             let run = Run {
                 selection: self.selection,
                 lowering: self.lowering,
@@ -279,12 +286,20 @@ impl Prepared<'_> {
         let Ending::Complete(summary) = ending else {
             return if dialect.is_old() { 2 } else { 3 };
         };
-        let counts = summary.counts();
+        let counts = Counts {
+            runs: summary.runs,
+            passed: summary.passed,
+            failed: summary.failed,
+            flaky: summary.flaky,
+            infra: summary.infra,
+            remaining: summary.remaining,
+        };
         let code = exit_code(dialect, &counts, summary.stop, self.selection.cases.len());
         if self.selection.cases.is_empty() && dialect.is_old() {
             shell.print("Warning: no tests were run!");
         }
-        let json = self.config.args.json_test_results.is_some() || (self.config.args.time && !dialect.is_old());
+        let json =
+            self.config.args.json_test_results.is_some() || (self.config.args.time && !dialect.is_old());
         if code == 1 && json && dialect.json_hides_failures() {
             shell.print(
                 "Force exit code 0 after failures. Json test results file generated with failure information.",
@@ -299,13 +314,17 @@ impl Prepared<'_> {
         let cases = &self.selection.cases;
         let known = cases.iter().map(|case| {
             let slow = case.matched.outcomes.is_slow(config.dialect);
-            let key = || history_key_of(self.selection, case, self.lowering);
+            let key = || history::key(&self.selection.name(case), &self.lowering.variant_flags(case));
             (slow, (!config.args.no_sorting).then(|| history.duration(&key())).flatten())
         });
         let heavy = |index: &u32| crate::frontend::lower::is_heavy(&cases[*index as usize]);
         let order = start_order(known);
         Plan {
-            heavy: if config.args.swarming { order.iter().copied().filter(heavy).collect() } else { Vec::new() },
+            heavy: if config.args.swarming {
+                order.iter().copied().filter(heavy).collect()
+            } else {
+                Vec::new()
+            },
             order,
             heavy_limit: config.args.max_heavy_tests.max(1),
             rerun_count: config.args.rerun_failures_count,
@@ -328,15 +347,18 @@ impl Prepared<'_> {
             listed: self.selection.candidates,
             slots,
             workspace: self.config.workspace.to_string_lossy().into_owned(),
+            epoch: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default(),
         }
     }
 
     fn report_config(&self) -> ReportConfig {
         let args = &self.config.args;
+        let config = self.config;
+        let terminal = Terminal::of_stdout();
+        let wording = Wording::of(config.dialect, version(&config.workspace));
         ReportConfig {
-            style: show::style(args, typed(self.matches, "progress"), std::io::stdout().is_terminal()),
-            dialect: self.config.dialect,
-            execution_mode: self.setup.build.execution_mode(self.config.dialect),
+            terminal,
+            execution_mode: self.setup.build.execution_mode(config.dialect),
             json: args.json_test_results.clone(),
             junit: args.junitout.clone(),
             junit_suite: args.junittestsuite.clone(),
@@ -346,23 +368,29 @@ impl Prepared<'_> {
             slowest: args.slow_tests_cutoff,
             time: args.time,
             verbose: args.verbose,
+            shard: config.shard.map_or((0, 1), |shard| (shard.run as usize - 1, shard.count as usize)),
+            extra_flags: self.setup.extra_flags.clone(),
+            ..ReportConfig::new(
+                show::style(args, typed(self.matches, "progress"), terminal.is_some()),
+                wording,
+            )
         }
     }
 }
 
-fn roots(config: &Config, setup: &Setup, engine: &Engine) -> Result<Roots, Failure> {
-    Ok(Roots {
-        workspace: config.workspace.clone(),
-        build: setup.build.dir.clone(),
-        programs: engine.programs()?,
-        cwd: config.workspace.clone(),
+/// How slots are started: V8 passes its own environment on, with English words since 6.2.
+fn slot_config(dialect: Dialect) -> SlotConfig {
+    SlotConfig::new(if dialect.era == Era::V2015 {
+        Environment::inherited()
+    } else {
+        Environment::inherited_utf8()
     })
 }
 
 fn history_path(config: &Config, setup: &Setup) -> PathBuf {
     let name = config.workspace.to_string_lossy().replace(['/', '\\'], "%");
     let file = format!("{name}.{}.{}", setup.build.arch, setup.build.mode);
-    super::words::cache_folder().join("durations").join(file)
+    cache_folder().join("durations").join(file)
 }
 
 /// A random non-zero 32-bit number.

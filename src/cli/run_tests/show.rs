@@ -41,7 +41,8 @@ fn named(progress: Progress) -> Style {
 fn asks_for_quiet() -> bool {
     const NAMES: [&str; 6] =
         ["GEMINI_CLI", "CLAUDECODE", "ANTIGRAVITY_AGENT", "CODEX_SANDBOX", "CURSOR_AGENT", "AI_AGENT"];
-    let set = |name: &str| std::env::var(name).is_ok_and(|value| !["", "0", "false"].contains(&value.as_str()));
+    let set =
+        |name: &str| std::env::var(name).is_ok_and(|value| !["", "0", "false"].contains(&value.as_str()));
     NAMES.iter().any(|name| set(name))
 }
 
@@ -87,7 +88,8 @@ fn left_out(prepared: &Prepared<'_>, out: &mut dyn Write) -> io::Result<()> {
     for left in &selection.left_out {
         let listed = &selection.suites[usize::from(left.suite)];
         let name = format!("{}/{}", listed.suite.name(), listed.tests[left.test as usize].name);
-        let rules: Vec<String> = left.matched.rules.iter().map(|rule| listed.rules.origin(*rule).to_string()).collect();
+        let rules: Vec<String> =
+            left.matched.rules.iter().map(|rule| listed.rules.origin(*rule).to_string()).collect();
         let object = json!({
             "name": name,
             "variant": left.variant.map(|variant| prepared.setup.variants[usize::from(variant)].as_str()),
@@ -168,7 +170,11 @@ pub(super) fn unused(selection: &Selection, dialect: Dialect) -> Vec<String> {
         let of_suite = |suite: u16| usize::from(suite) == index;
         let cases = selection.cases.iter().filter(|case| of_suite(selection.tests[case.test as usize].0));
         let used = cases.flat_map(|case| &case.matched.rules);
-        let left = selection.left_out.iter().filter(|left| of_suite(left.suite)).flat_map(|left| &left.matched.rules);
+        let left = selection
+            .left_out
+            .iter()
+            .filter(|left| of_suite(left.suite))
+            .flat_map(|left| &left.matched.rules);
         let seen: BTreeSet<_> = used.chain(left).copied().collect();
         lines.extend(listed.rules.unused(&seen, dialect));
     }

@@ -25,8 +25,7 @@ pub(super) fn list(suite: &Suite, context: &SuiteContext<'_>) -> Listing {
         let source = path.strip_prefix(context.workspace).unwrap_or(&path).to_string_lossy().into_owned();
         Test::named(name, Some(source))
     };
-    let tests: Vec<Test> = names.map(test).collect();
-    Listing { candidates: tests.len(), tests }
+    Listing::of_tests(names.map(test).collect())
 }
 
 /// Describes a benchmark: its data and parts around it.

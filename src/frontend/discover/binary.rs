@@ -44,8 +44,7 @@ fn with_dependencies(text: &str) -> Listing {
         })
         .collect();
     tests.sort_by(|left, right| left.name.cmp(&right.name));
-    let candidates = tests.len();
-    Listing { tests, candidates }
+    Listing::of_tests(tests)
 }
 
 /// Since ~11: lines `**>Test: name` and a total that must agree.

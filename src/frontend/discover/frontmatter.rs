@@ -42,7 +42,8 @@ pub(super) fn block(source: &str) -> Result<Option<&str>, String> {
 pub(super) fn parse(source: &str) -> Result<Record, String> {
     let mut record = Record::default();
     let Some(block) = block(source)? else { return Ok(record) };
-    let mut lines = block.lines().peekable();
+    let indent = indentation(block);
+    let mut lines = block.lines().map(|line| unindented(line, indent)).peekable();
     while let Some(line) = lines.next() {
         if line.starts_with([' ', '\t', '#', '-']) || line.trim().is_empty() {
             continue;
@@ -59,6 +60,17 @@ pub(super) fn parse(source: &str) -> Result<Record, String> {
         read(&mut record, key.trim(), value.trim(), &nested)?;
     }
     Ok(record)
+}
+
+/// How far the whole block is indented: as far as its first line.
+fn indentation(block: &str) -> usize {
+    let first = block.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
+    first.len() - first.trim_start_matches(' ').len()
+}
+
+fn unindented(line: &str, indent: usize) -> &str {
+    let spaces = line.len() - line.trim_start_matches(' ').len();
+    &line[spaces.min(indent)..]
 }
 
 fn read(record: &mut Record, key: &str, value: &str, nested: &[&str]) -> Result<(), String> {
@@ -124,6 +136,12 @@ mod tests {
         assert_eq!(record.features, ["x", "y"]);
         assert_eq!(record.negative_type.as_deref(), Some("SyntaxError"));
         assert!(record.negative && record.has("async") && !record.has("fake"));
+    }
+
+    #[test]
+    fn an_indented_block_reads_like_any_other() {
+        let record = parse("/*---\n  description: >\n      text\n  flags: [noStrict]\n ---*/").unwrap();
+        assert_eq!(record.flags, ["noStrict"]);
     }
 
     #[test]

@@ -26,8 +26,7 @@ pub(super) fn list_fuzzilli(suite: &Suite, context: &SuiteContext<'_>) -> Result
     }
     let mut names = files(suite, "test")?;
     names.sort_unstable();
-    let tests = names.iter().map(|name| test(suite, context, name)).collect();
-    Ok(Listing { candidates: names.len(), tests })
+    Ok(Listing::of_tests(names.iter().map(|name| test(suite, context, name)).collect()))
 }
 
 fn files(suite: &Suite, folder: &str) -> Result<Vec<String>, DiscoverError> {

@@ -62,7 +62,7 @@ pub(super) fn list_files(
     let files =
         walk.files(&below(root, prefix)).map_err(|source| unreadable(&below(root, prefix), source))?;
     let modules = !context.dialect.is_old();
-    let mut listing = Listing { tests: Vec::new(), candidates: files.len() };
+    let mut listing = Listing { candidates: files.len(), ..Listing::default() };
     for file in &files {
         let base = file.rsplit('/').next().unwrap_or(file);
         if excluded.contains(&base) && own_helper(suite, base, context) {

@@ -382,12 +382,18 @@ pub struct Listing {
     pub tests: Vec<Test>,
     /// Files looked at before the filter by extension.
     pub candidates: usize,
+    /// What was left out, and why.
+    pub left_out: Vec<String>,
 }
 
 impl Listing {
     fn of_names(names: Vec<String>) -> Self {
-        let candidates = names.len();
-        Listing { tests: names.into_iter().map(|name| Test::named(name, None)).collect(), candidates }
+        let tests = names.into_iter().map(|name| Test::named(name, None)).collect();
+        Listing::of_tests(tests)
+    }
+
+    fn of_tests(tests: Vec<Test>) -> Self {
+        Listing { candidates: tests.len(), tests, left_out: Vec::new() }
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn list_debugging(suite: &Suite, context: &SuiteContext<'_>) -> Resul
         let relative = path.strip_prefix(context.workspace).unwrap_or(&path).to_string_lossy().into_owned();
         Some(Test::named(name, Some(relative)))
     });
-    Ok(Listing { tests: tests.collect(), candidates: files.len() })
+    Ok(Listing { candidates: files.len(), ..Listing::of_tests(tests.collect()) })
 }
 
 /// Describes a debugging test: `python test.py -- <build>/d8 …`.

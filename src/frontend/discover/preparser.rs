@@ -25,8 +25,14 @@ struct Snippet {
 pub(super) fn list(suite: &Suite) -> Result<Listing, DiscoverError> {
     let mut listing = Listing::default();
     for file in files(suite)? {
-        for snippet in snippets(suite, &file)? {
-            listing.tests.push(Test::named(format!("{file}/{}", snippet.name), None));
+        match snippets(suite, &file) {
+            Ok(snippets) => {
+                let names = snippets.into_iter().map(|snippet| format!("{file}/{}", snippet.name));
+                listing.tests.extend(names.map(|name| Test::named(name, None)));
+            }
+            // A file that needs a real Python leaves out its own tests, and says so.
+            Err(error @ DiscoverError::Source { .. }) => listing.left_out.push(format!("{error}; left out")),
+            Err(error) => return Err(error),
         }
     }
     listing.candidates = listing.tests.len();
@@ -97,6 +103,9 @@ impl Reader<'_> {
                 Expr::StringLiteral(_) => Ok(()),
                 other => self.problem(other, "only Test(…) and templates are understood"),
             },
+            Stmt::FunctionDef(function) => {
+                Err((self.source.line(function.range.start()), "functions are not understood".to_owned()))
+            }
             _ => Ok(()),
         }
     }

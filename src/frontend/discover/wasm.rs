@@ -41,7 +41,7 @@ pub(super) fn list_js(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listi
         let name = test.name.strip_suffix(ANY).filter(|_| scripted)?.to_owned();
         Some(Test { name: name.into_boxed_str(), ..test })
     });
-    Ok(Listing { tests: tests.collect(), candidates: all.candidates })
+    Ok(Listing { tests: tests.collect(), candidates: all.candidates, left_out: all.left_out })
 }
 
 /// Flags of the proposal a test belongs to, from the suite's own table.
