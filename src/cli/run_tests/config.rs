@@ -143,6 +143,8 @@ pub struct Setup {
     pub variants: Vec<String>,
     /// Flags for every command.
     pub extra_flags: Vec<String>,
+    /// Flags for every command of d8, behind those.
+    pub d8_flags: Vec<String>,
     /// Stands before every command.
     pub prefix: Vec<String>,
     /// Predictable mode: several runs are compared (2015/6.2).
@@ -405,7 +407,9 @@ impl Config {
         let prefix = self.prefix(predictable)?;
         let extra_flags = self.extra_flags(&build, predictable)?;
         let predictable = predictable && self.dialect.is_old();
-        Ok(Setup { build, variants, extra_flags, prefix, predictable })
+        let d8_only = build.is("asan") && self.dialect.has_d8_flags();
+        let d8_flags = d8_only.then(|| "--invoke-weak-callbacks".to_owned()).into_iter().collect();
+        Ok(Setup { build, variants, extra_flags, d8_flags, prefix, predictable })
     }
 
     fn variants(&self, build: &Build, table: &VariantTable) -> Result<Vec<String>, ConfigError> {
@@ -460,7 +464,7 @@ impl Config {
         };
         add(args.gc_stress, gc_stress_flags(self.dialect));
         add(args.random_gc_stress, &["--random-gc-interval=5000", "--stress-compaction-random"]);
-        add(build.is("asan"), &["--invoke-weak-callbacks"]);
+        add(build.is("asan") && !self.dialect.has_d8_flags(), &["--invoke-weak-callbacks"]);
         add(build.is("asan") && self.dialect.era == Era::V62, &["--omit-quit"]);
         add(args.novfp3, &["--noenable-vfp3"]);
         add(predictable && old, &["--predictable", "--verify_predictable", "--no-inline-new"]);
