@@ -31,6 +31,8 @@ pub struct RunInfo {
     pub slots: usize,
     /// Working directory of the tests: the workspace root.
     pub workspace: String,
+    /// The wall clock when the run's own clock read zero, since the Unix epoch: for reports that print dates.
+    pub epoch: Duration,
 }
 
 /// One case as people and programs see it.
@@ -60,6 +62,9 @@ pub struct CaseInfo {
     pub expected: Vec<&'static str>,
     /// The check is inverted.
     pub negative: bool,
+    /// Marked FAIL and not PASS. V8 words an unexpected pass of these, and only these, as such: not of FAIL_OK and
+    /// FAIL_SLOPPY, which expect a failure, too.
+    pub marked_fail: bool,
     /// Marked SLOW.
     pub slow: bool,
     /// Marked HEAVY.
