@@ -110,7 +110,7 @@ fn case(run: &Finished, mode_flags: &[String], wording: Wording) -> String {
 fn failure(run: &Finished, wording: Wording) -> String {
     let mut failure = String::new();
     for (name, stream) in [("stdout", &run.output.stdout), ("stderr", &run.output.stderr)] {
-        let text = text(stream);
+        let text = text(stream, wording.is_python2());
         let text = strip(&text, wording.is_python2());
         if !text.is_empty() {
             failure.push_str(&format!("{name}:\n{text}\n"));

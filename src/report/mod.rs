@@ -17,6 +17,7 @@ mod printer;
 mod render;
 
 mod block;
+mod failures;
 mod frame;
 mod running;
 mod runs;
