@@ -14,5 +14,6 @@ pub mod run;
 pub mod report;
 
 pub mod engine;
+pub mod sample;
 
 pub mod cli;

@@ -4,8 +4,15 @@
 
 pub mod dialect;
 
+pub mod build;
+pub mod features;
+pub mod properties;
 pub mod python;
 pub mod status;
 pub mod variants;
 
 pub mod discover;
+
+pub mod select;
+
+pub mod lower;

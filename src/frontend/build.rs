@@ -1,0 +1,691 @@
+//! Build directories: where they are, what they say of themselves, and what follows for modes and timeouts
+//! (reference §1.3-§1.5, §5.5).
+//!
+//! Reads `v8_build_config.json` and looks at folders; starts nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value as Json};
+
+use super::dialect::{Dialect, Era};
+
+/// A build property as status files see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Property {
+    /// True or false.
+    Bool(bool),
+    /// A name, such as an architecture.
+    Text(String),
+}
+
+/// Properties by name.
+pub type Properties = BTreeMap<String, Property>;
+
+/// One build that tests can run on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Build {
+    /// Directory with the executables.
+    pub dir: PathBuf,
+    /// V8's name of the target architecture (`x64`).
+    pub arch: String,
+    /// What V8 prints behind the architecture (`release`, `debug`, `release+dchecks`).
+    pub mode: String,
+    /// `debug` or `release`, as status files see it.
+    pub status_mode: &'static str,
+    /// Flags of the mode, in order.
+    pub mode_flags: Vec<String>,
+    /// Factor of mode, architecture and build on the timeout.
+    pub timeout_factor: f64,
+    /// What status files may ask.
+    pub properties: Properties,
+    /// Whether a build configuration was found.
+    pub configured: bool,
+}
+
+impl Build {
+    /// Whether a boolean property is set.
+    pub fn is(&self, name: &str) -> bool {
+        self.properties.get(name) == Some(&Property::Bool(true))
+    }
+
+    /// Whether it has internationalization, under either era's name.
+    pub fn i18n(&self) -> bool {
+        match self.properties.get("i18n") {
+            Some(value) => *value == Property::Bool(true),
+            None => !self.is("no_i18n"),
+        }
+    }
+
+    /// Whether it is a predictable build, under either era's name.
+    pub fn predictable(&self) -> bool {
+        self.is("predictable") || self.is("verify_predictable")
+    }
+}
+
+/// Why no build can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// V8's own message since 10.2.
+    #[error("Failed to load build config: none in {}\nhint: name the build with --outdir, e.g. --outdir out/x64.release, or use --engine node", places(.looked))]
+    NoConfig {
+        /// Directories that were looked at.
+        looked: Vec<PathBuf>,
+    },
+    /// The file is not JSON.
+    #[error("{} exists but contains invalid json. Is your build up-to-date?", .path.display())]
+    BadConfig {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A key that the era's runner insists on.
+    #[error("{} lacks the key `{key}`", .path.display())]
+    MissingKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// Typed options that contradict the build.
+    #[error("Attempted to set {option} to {wanted}, while build is {actual}.")]
+    Contradiction {
+        /// Name of the option.
+        option: &'static str,
+        /// What was typed.
+        wanted: String,
+        /// What the build says.
+        actual: String,
+    },
+    /// A build named by hand that is not there.
+    #[error("Could not find shell_dir: \"{}\"\nhint: build it, or name another one with --outdir or --shell-dir", .0.display())]
+    NoShellDir(PathBuf),
+    /// Nothing is built.
+    #[error("no build found: {} not built\nhint: build one, name it with --outdir or --shell-dir, or use --engine node", names(.0))]
+    NothingBuilt(Vec<String>),
+    /// An architecture of no era.
+    #[error("Unknown architecture {0}")]
+    UnknownArch(String),
+    /// A mode of no era.
+    #[error("Unknown mode {0}")]
+    UnknownMode(String),
+    /// `arch.mode` without a dot.
+    #[error("`{0}` is not of the form arch.mode")]
+    BadPair(String),
+}
+
+fn places(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn names(names: &[String]) -> String {
+    names.join(", ")
+}
+
+/// What was typed about builds.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// `--outdir`.
+    pub outdir: String,
+    /// Whether `--outdir` was typed.
+    pub outdir_typed: bool,
+    /// `--gn`.
+    pub gn: bool,
+    /// `--buildbot`.
+    pub buildbot: bool,
+    /// `--shell-dir` (or the folder of `--shell`), absolute.
+    pub shell_dir: Option<PathBuf>,
+    /// `--arch`.
+    pub arch: Option<String>,
+    /// `--mode`.
+    pub mode: Option<String>,
+    /// `--arch-and-mode`.
+    pub arch_and_mode: Option<String>,
+    /// Properties set by hand in 2015/6.2 (`asan`, `no_snap`, …).
+    pub properties: Properties,
+}
+
+/// The builds to run on, in order, and what to say about the others.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// Builds that are there.
+    pub builds: Vec<Build>,
+    /// Lines for the person: what was detected (V8's words) and what was left out because it is not built.
+    pub notices: Vec<String>,
+}
+
+/// Finds the builds that a command line means.
+///
+/// # Errors
+/// When a build named by hand is missing or contradicts its configuration, or when nothing is built at all.
+pub fn find(workspace: &Path, dialect: Dialect, wanted: &Wanted) -> Result<Found, BuildError> {
+    if dialect.is_old() {
+        find_old(workspace, dialect, wanted)
+    } else {
+        find_modern(workspace, dialect, wanted)
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// 10.2 and later: a build configuration is mandatory.
+
+fn find_modern(workspace: &Path, dialect: Dialect, wanted: &Wanted) -> Result<Found, BuildError> {
+    let candidates = modern_candidates(workspace, wanted);
+    let first = candidates.iter().find_map(|dir| load(dir).transpose().map(|config| (dir.clone(), config)));
+    let selective = wanted.arch.is_some() || wanted.mode.is_some();
+    let mut found = Found::default();
+    if let Some((dir, config)) = first.filter(|_| !selective || wanted.outdir_typed || wanted.gn) {
+        let build = modern_build(&dir, &config?, dialect)?;
+        check_arch(&build, wanted)?;
+        found.notices.push(format!("Build found: {}", build.dir.display()));
+        found.builds.push(build);
+        return Ok(found);
+    }
+    if wanted.outdir_typed || wanted.gn {
+        return Err(BuildError::NoConfig { looked: candidates });
+    }
+    // Nothing was named: every build below the directory, as V8's own runner did until 2018.
+    let mut other = Vec::new();
+    for dir in sub_directories(&workspace.join(&wanted.outdir)) {
+        let Some(config) = load(&dir)? else { continue };
+        let build = modern_build(&dir, &config, dialect)?;
+        if matches_wanted(&build, wanted) {
+            found.notices.push(format!("Build found: {}", build.dir.display()));
+            found.builds.push(build);
+        } else {
+            other.push(format!("{}.{} ({})", build.arch, build.mode, dir.display()));
+        }
+    }
+    match (found.builds.is_empty(), selective) {
+        (false, _) => Ok(found),
+        (true, true) => Err(BuildError::NothingBuilt(vec![wanted_name(wanted, &other)])),
+        (true, false) => Err(BuildError::NoConfig { looked: candidates }),
+    }
+}
+
+fn wanted_name(wanted: &Wanted, other: &[String]) -> String {
+    let name = format!("{}.{}", wanted.arch.as_deref().unwrap_or("*"), wanted.mode.as_deref().unwrap_or("*"));
+    if other.is_empty() { name } else { format!("{name} (built are {})", other.join(", ")) }
+}
+
+fn modern_candidates(workspace: &Path, wanted: &Wanted) -> Vec<PathBuf> {
+    if let Some(dir) = &wanted.shell_dir {
+        return vec![dir.clone()];
+    }
+    if wanted.gn {
+        return newest_sub_directory(&workspace.join("out.gn")).into_iter().collect();
+    }
+    let outdir = workspace.join(&wanted.outdir);
+    let nested = outdir.join("build");
+    if outdir.ends_with("build") { vec![outdir] } else { vec![outdir, nested] }
+}
+
+fn check_arch(build: &Build, wanted: &Wanted) -> Result<(), BuildError> {
+    let differs =
+        |wanted: &Option<String>, actual: &str| wanted.as_deref().is_some_and(|name| name != actual);
+    let contradiction = |option, wanted: &Option<String>, actual: &str| BuildError::Contradiction {
+        option,
+        wanted: wanted.clone().unwrap_or_default(),
+        actual: actual.to_owned(),
+    };
+    if differs(&wanted.arch, &build.arch) {
+        return Err(contradiction("arch", &wanted.arch, &build.arch));
+    }
+    if wanted.mode.is_some() && !matches_wanted(build, wanted) {
+        return Err(contradiction("mode", &wanted.mode, &build.mode));
+    }
+    Ok(())
+}
+
+fn matches_wanted(build: &Build, wanted: &Wanted) -> bool {
+    let among = |list: &Option<String>, names: &[&str]| {
+        list.as_deref().is_none_or(|list| list.split(',').any(|name| names.contains(&name)))
+    };
+    among(&wanted.arch, &[&build.arch]) && among(&wanted.mode, &[&build.mode, build.status_mode])
+}
+
+fn modern_build(dir: &Path, config: &Map<String, Json>, dialect: Dialect) -> Result<Build, BuildError> {
+    let path = dir.join(CONFIG_NAME);
+    let properties = modern_properties(config, &path)?;
+    let is = |name: &str| properties.get(name) == Some(&Property::Bool(true));
+    let debug =
+        if config.contains_key("is_asan") { flag(config, "is_debug") } else { is("debugging_features") };
+    let dchecks = is("dcheck_always_on");
+    let (mode, status_mode) = match (debug, dchecks) {
+        (true, _) => ("debug", "debug"),
+        (false, true) => ("release+dchecks", "debug"),
+        (false, false) => ("release", "release"),
+    };
+    let arch = match properties.get("arch") {
+        Some(Property::Text(arch)) => arch.clone(),
+        _ => String::new(),
+    };
+    let timeout_factor = modern_timeout_factor(&arch, status_mode, &properties, dialect);
+    let mode_flags = modern_mode_flags(debug, &properties, dialect);
+    let mode = mode.to_owned();
+    Ok(Build {
+        dir: dir.to_owned(),
+        arch,
+        mode,
+        status_mode,
+        mode_flags,
+        timeout_factor,
+        properties,
+        configured: true,
+    })
+}
+
+fn modern_mode_flags(debug: bool, properties: &Properties, dialect: Dialect) -> Vec<String> {
+    // Builds since ~14 say what they have; before that, debug meant both.
+    let has = |name: &str| match properties.get(name) {
+        Some(value) => debug && *value == Property::Bool(true),
+        None => debug,
+    };
+    let newest = dialect.era == Era::V157;
+    let mut flags = vec!["--nohard-abort".to_owned()];
+    if newest {
+        flags.extend(has("verify_heap").then(|| "--verify-heap".to_owned()));
+        flags.extend(has("slow_dchecks").then(|| "--enable-slow-asserts".to_owned()));
+    } else if debug {
+        flags.extend(["--enable-slow-asserts".to_owned(), "--verify-heap".to_owned()]);
+    }
+    flags.extend(dialect.runner_flag().map(str::to_owned));
+    flags
+}
+
+fn modern_timeout_factor(arch: &str, status_mode: &str, properties: &Properties, dialect: Dialect) -> f64 {
+    let is = |names: &[&str]| names.iter().any(|name| properties.get(*name) == Some(&Property::Bool(true)));
+    let sanitizers = ["asan", "cfi_vptr", "cfi", "msan", "tsan", "ubsan_vptr", "ubsan"];
+    [
+        (status_mode == "debug", 4.0),
+        (is(&["lite_mode"]), 2.0),
+        (is(&["predictable", "verify_predictable"]), 4.0),
+        (is(&["tsan"]), 2.0),
+        (is(&sanitizers), 1.5),
+        (is(&["is_full_debug", "full_debug"]), 4.0),
+    ]
+    .iter()
+    .filter(|(applies, _)| *applies)
+    .fold(dialect.slow_arch_factor(arch), |factor, (_, by)| factor * by)
+}
+
+/// Keys of 10.2's configuration and the names status files know them by; every one must exist.
+const KEYS_102: &[(&str, &str)] = &[
+    ("is_asan", "asan"),
+    ("is_msan", "msan"),
+    ("is_tsan", "tsan"),
+    ("is_ubsan_vptr", "ubsan_vptr"),
+    ("is_cfi", "cfi_vptr"),
+    ("is_debug", "is_debug"),
+    ("dcheck_always_on", "dcheck_always_on"),
+    ("is_full_debug", "is_full_debug"),
+    ("is_clang", "is_clang"),
+    ("is_gcov_coverage", "gcov_coverage"),
+    ("is_android", "is_android"),
+    ("v8_control_flow_integrity", "control_flow_integrity"),
+    ("v8_enable_concurrent_marking", "concurrent_marking"),
+    ("v8_enable_single_generation", "single_generation"),
+    ("v8_enable_i18n_support", "i18n_support"),
+    ("v8_enable_verify_predictable", "predictable"),
+    ("v8_enable_verify_csa", "verify_csa"),
+    ("v8_enable_lite_mode", "lite_mode"),
+    ("v8_enable_third_party_heap", "third_party_heap"),
+    ("v8_enable_pointer_compression", "pointer_compression"),
+    ("v8_enable_pointer_compression_shared_cage", "pointer_compression_shared_cage"),
+    ("v8_enable_shared_ro_heap", "shared_ro_heap"),
+    ("v8_enable_sandbox", "sandbox"),
+    ("v8_enable_webassembly", "has_webassembly"),
+    ("v8_dict_property_const_tracking", "dict_property_const_tracking"),
+];
+
+fn modern_properties(config: &Map<String, Json>, path: &Path) -> Result<Properties, BuildError> {
+    // The raw keys first: since ~13 they are the names that status files use.
+    let mut properties: Properties =
+        config.iter().filter_map(|(key, value)| Some((key.clone(), property(value)?))).collect();
+    if config.contains_key("is_asan") {
+        for (key, name) in KEYS_102 {
+            let value = config
+                .get(*key)
+                .ok_or_else(|| BuildError::MissingKey { path: path.to_owned(), key: (*key).to_owned() })?;
+            properties.insert((*name).to_owned(), Property::Bool(value == &Json::Bool(true)));
+        }
+        let i18n = flag(config, "v8_enable_i18n_support");
+        properties.insert("no_i18n".to_owned(), Property::Bool(!i18n));
+    }
+    derive(&mut properties, path)?;
+    Ok(properties)
+}
+
+/// Properties computed from others (reference §1.5).
+fn derive(properties: &mut Properties, path: &Path) -> Result<(), BuildError> {
+    let missing = |key: &str| BuildError::MissingKey { path: path.to_owned(), key: key.to_owned() };
+    let text = |name: &str| match properties.get(name) {
+        Some(Property::Text(text)) => Ok(text.clone()),
+        _ => Err(missing(name)),
+    };
+    let is = |name: &str| properties.get(name) == Some(&Property::Bool(true));
+    let (v8_cpu, cpu) = (text("v8_target_cpu")?, text("target_cpu")?);
+    let arch = if v8_cpu == "x86" { "ia32".to_owned() } else { v8_cpu.clone() };
+    let mips = arch.starts_with("mips");
+    let variant = text("mips_arch_variant").ok().filter(|_| mips);
+    let simd_mips = variant.as_deref() == Some("r6") && is("mips_use_msa");
+    let compressed_alone = is("pointer_compression") && !is("pointer_compression_shared_cage");
+    let no_barriers = properties.get("write_barriers") == Some(&Property::Bool(false));
+    let sanitizer = ["asan", "cfi", "cfi_vptr", "msan", "tsan", "ubsan", "ubsan_vptr"].into_iter().any(is);
+    let derived = [
+        ("simulator_run", Property::Bool(cpu != v8_cpu)),
+        ("no_js_shared_memory", Property::Bool(!is("shared_ro_heap") || compressed_alone || no_barriers)),
+        ("use_sanitizer", Property::Bool(sanitizer)),
+        ("simd_mips", Property::Bool(simd_mips)),
+        ("mips_arch", Property::Bool(mips)),
+        ("mips_arch_variant", variant.map_or(Property::Bool(false), Property::Text)),
+        ("arch", Property::Text(arch)),
+    ];
+    properties.extend(derived.map(|(name, value)| (name.to_owned(), value)));
+    Ok(())
+}
+
+fn property(value: &Json) -> Option<Property> {
+    match value {
+        Json::Bool(value) => Some(Property::Bool(*value)),
+        Json::String(text) => Some(Property::Text(text.clone())),
+        Json::Number(number) => Some(Property::Text(number.to_string())),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+fn flag(config: &Map<String, Json>, key: &str) -> bool {
+    config.get(key) == Some(&Json::Bool(true))
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// 2015 and 6.2: architectures and modes, with an optional configuration since 6.2.
+
+/// Architectures the old runners know.
+const OLD_ARCHS: &[&str] = &[
+    "android_arm",
+    "android_arm64",
+    "android_ia32",
+    "android_x64",
+    "arm",
+    "ia32",
+    "x87",
+    "mips",
+    "mipsel",
+    "mips64",
+    "mips64el",
+    "nacl_ia32",
+    "nacl_x64",
+    "s390",
+    "s390x",
+    "ppc",
+    "ppc64",
+    "x64",
+    "x32",
+    "arm64",
+];
+
+/// One of the old runners' modes (reference §1.3).
+struct Mode {
+    name: &'static str,
+    flags: Vec<&'static str>,
+    factor: f64,
+    status: &'static str,
+    execution: &'static str,
+    folder: &'static str,
+}
+
+fn old_mode(name: &str, dialect: Dialect) -> Option<Mode> {
+    let era_2015 = dialect.era == Era::V2015;
+    let base: &[&str] = if era_2015 {
+        &["--nohard-abort", "--nodead-code-elimination", "--nofold-constants"]
+    } else {
+        &["--nohard-abort"]
+    };
+    let debug: &[&str] = if era_2015 {
+        &["--enable-slow-asserts", "--debug-code", "--verify-heap"]
+    } else {
+        &["--enable-slow-asserts", "--verify-heap"]
+    };
+    let asserts: &[&str] = &["--enable-slow-asserts"];
+    let mode = |name, extra: &[&'static str], factor, status, execution, folder| {
+        Some(Mode { name, flags: [base, extra].concat(), factor, status, execution, folder })
+    };
+    match name {
+        "debug" => mode("debug", debug, 4.0, "debug", "debug", "debug"),
+        "optdebug" => mode("optdebug", debug, 4.0, "debug", "debug", "optdebug"),
+        "release" => mode("release", &[], 1.0, "release", "release", "release"),
+        "tryrelease" if era_2015 => mode("tryrelease", asserts, 2.0, "debug", "release", "release"),
+        "tryrelease" => mode("tryrelease", &[], 1.0, "debug", "release", "release"),
+        "slowrelease" if !era_2015 => mode("slowrelease", asserts, 2.0, "debug", "release", "release"),
+        _ => None,
+    }
+}
+
+fn find_old(workspace: &Path, dialect: Dialect, wanted: &Wanted) -> Result<Found, BuildError> {
+    let mut found = Found::default();
+    let outdir = old_outdir(workspace, wanted, &mut found.notices);
+    let config = if dialect.era == Era::V62 { load(&outdir)? } else { None };
+    let mut wanted = wanted.clone();
+    if let Some(config) = &config {
+        adopt(config, &mut wanted, &outdir.join(CONFIG_NAME), &mut found.notices)?;
+    }
+    let named = wanted.arch.is_some() || wanted.mode.is_some() || wanted.arch_and_mode.is_some();
+    let mut missing = Vec::new();
+    for (arch, name) in pairs(&wanted)? {
+        let lowered = name.strip_suffix("_x64").unwrap_or(&name).to_lowercase();
+        let mode = old_mode(&lowered, dialect).ok_or_else(|| BuildError::UnknownMode(name.clone()))?;
+        let dir = match (&wanted.shell_dir, config.is_some(), wanted.buildbot) {
+            (Some(dir), _, _) => dir.clone(),
+            (None, true, _) => outdir.clone(),
+            (None, false, true) => outdir.join(&name),
+            (None, false, false) => outdir.join(format!("{arch}.{}", mode.folder)),
+        };
+        if dir.is_dir() {
+            found.builds.push(old_build(dir, arch, &mode, &wanted, dialect, config.is_some()));
+        } else if named || wanted.shell_dir.is_some() {
+            return Err(BuildError::NoShellDir(dir));
+        } else {
+            missing.push(format!("{arch}.{}", mode.name));
+        }
+    }
+    if found.builds.is_empty() {
+        return Err(BuildError::NothingBuilt(missing));
+    }
+    if !missing.is_empty() {
+        found.notices.push(format!("Left out because not built: {}", missing.join(", ")));
+    }
+    Ok(found)
+}
+
+fn old_outdir(workspace: &Path, wanted: &Wanted, notices: &mut Vec<String>) -> PathBuf {
+    let newest = wanted.gn.then(|| newest_sub_directory(&workspace.join("out.gn"))).flatten();
+    if let Some(dir) = newest {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        notices.push(format!(">>> Latest GN build found is {name}"));
+        return dir;
+    }
+    let outdir = workspace.join(&wanted.outdir);
+    match (&wanted.mode, wanted.buildbot) {
+        (Some(mode), true) if outdir.join(mode).join(CONFIG_NAME).is_file() => outdir.join(mode),
+        _ => outdir,
+    }
+}
+
+/// 6.2: the configuration fills in what was not typed and contradicts what was.
+fn adopt(
+    config: &Map<String, Json>,
+    wanted: &mut Wanted,
+    path: &Path,
+    notices: &mut Vec<String>,
+) -> Result<(), BuildError> {
+    let text = |key: &str| {
+        let value = config.get(key).and_then(Json::as_str).map(str::to_owned);
+        value.ok_or_else(|| BuildError::MissingKey { path: path.to_owned(), key: key.to_owned() })
+    };
+    let cpu = text("v8_target_cpu")?;
+    let arch = if cpu == "x86" { "ia32".to_owned() } else { cpu };
+    let mode = if flag(config, "is_debug") { "debug" } else { "release" };
+    wanted.arch_and_mode = None;
+    let lowered = wanted.mode.take().map(|mode| mode.trim_end_matches("_x64").to_lowercase());
+    wanted.mode = adopt_text("mode", lowered, mode.to_owned(), notices)?;
+    wanted.arch = adopt_text("arch", wanted.arch.take(), arch, notices)?;
+    let flags = [
+        ("asan", flag(config, "is_asan")),
+        ("dcheck_always_on", flag(config, "dcheck_always_on")),
+        ("gcov_coverage", flag(config, "is_gcov_coverage")),
+        ("msan", flag(config, "is_msan")),
+        ("no_i18n", !flag(config, "v8_enable_i18n_support")),
+        ("no_snap", !flag(config, "v8_use_snapshot")),
+        ("tsan", flag(config, "is_tsan")),
+        ("ubsan_vptr", flag(config, "is_ubsan_vptr")),
+    ];
+    for (name, value) in flags {
+        let typed = wanted.properties.insert(name.to_owned(), Property::Bool(value));
+        match (typed == Some(Property::Bool(true)), value) {
+            (true, false) => {
+                let (wanted, actual) = ("true".to_owned(), "without it".to_owned());
+                return Err(BuildError::Contradiction { option: name, wanted, actual });
+            }
+            (false, true) => notices.push(format!(">>> Auto-detected {name}=True")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn adopt_text(
+    option: &'static str,
+    typed: Option<String>,
+    actual: String,
+    notices: &mut Vec<String>,
+) -> Result<Option<String>, BuildError> {
+    match typed {
+        Some(wanted) if wanted != actual => Err(BuildError::Contradiction { option, wanted, actual }),
+        Some(_) => Ok(Some(actual)),
+        None => {
+            notices.push(format!(">>> Auto-detected {option}={actual}"));
+            Ok(Some(actual))
+        }
+    }
+}
+
+/// Every architecture with every mode, or the pairs named by hand.
+fn pairs(wanted: &Wanted) -> Result<Vec<(String, String)>, BuildError> {
+    if let Some(list) = &wanted.arch_and_mode {
+        let pair = |text: &str| {
+            let (arch, mode) = text.split_once('.').ok_or_else(|| BuildError::BadPair(text.to_owned()))?;
+            Ok((known_arch(arch)?, mode.to_owned()))
+        };
+        return list.split(',').map(pair).collect();
+    }
+    let archs = match wanted.arch.as_deref() {
+        None => "ia32,x64,arm",
+        Some("auto" | "native") => guess_arch(),
+        Some(list) => list,
+    };
+    let modes = wanted.mode.as_deref().unwrap_or("release,debug");
+    let archs = archs.split(',').map(known_arch).collect::<Result<Vec<_>, _>>()?;
+    let each =
+        |arch: &String| modes.split(',').map(|mode| (arch.clone(), mode.to_owned())).collect::<Vec<_>>();
+    Ok(archs.iter().flat_map(each).collect())
+}
+
+fn known_arch(name: &str) -> Result<String, BuildError> {
+    let known = OLD_ARCHS.contains(&name);
+    known.then(|| name.to_owned()).ok_or_else(|| BuildError::UnknownArch(name.to_owned()))
+}
+
+/// V8's guess: all of x86 is ia32 (reference §1.2).
+pub fn guess_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "arm" => "arm",
+        "s390x" => "s390x",
+        "powerpc64" => "ppc64",
+        "aarch64" => "arm64",
+        _ => "ia32",
+    }
+}
+
+fn old_build(
+    dir: PathBuf,
+    arch: String,
+    mode: &Mode,
+    wanted: &Wanted,
+    dialect: Dialect,
+    configured: bool,
+) -> Build {
+    let predictable = wanted.properties.get("predictable") == Some(&Property::Bool(true));
+    let factor = dialect.slow_arch_factor(&arch) * mode.factor * if predictable { 2.0 } else { 1.0 };
+    Build {
+        dir,
+        arch,
+        mode: mode.name.to_owned(),
+        status_mode: mode.status,
+        mode_flags: mode.flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        timeout_factor: factor,
+        properties: wanted.properties.clone(),
+        configured,
+    }
+}
+
+impl Build {
+    /// What V8's JSON results call the mode in 2015/6.2: `tryrelease` counts as `release`.
+    pub fn execution_mode(&self, dialect: Dialect) -> String {
+        old_mode(&self.mode, dialect).map_or_else(|| self.mode.clone(), |mode| mode.execution.to_owned())
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Shared.
+
+const CONFIG_NAME: &str = "v8_build_config.json";
+
+/// The configuration of a directory; none if it has none.
+fn load(dir: &Path) -> Result<Option<Map<String, Json>>, BuildError> {
+    let path = dir.join(CONFIG_NAME);
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|source| BuildError::BadConfig { path, source })
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(None),
+        Err(source) => Err(BuildError::Unreadable { path, source }),
+    }
+}
+
+/// Folders inside a folder, by name.
+fn sub_directories(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut dirs: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    dirs.sort();
+    dirs
+}
+
+fn newest_sub_directory(dir: &Path) -> Option<PathBuf> {
+    let modified = |path: &PathBuf| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    sub_directories(dir).into_iter().max_by_key(modified)
+}
+
+impl fmt::Display for Property {
+    /// As Python prints the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Property::Bool(true) => f.write_str("True"),
+            Property::Bool(false) => f.write_str("False"),
+            Property::Text(text) => f.write_str(text),
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Variant tables of the tree under test.
