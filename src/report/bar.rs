@@ -238,6 +238,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::report::config::Probe;
     use crate::report::fixture::{case, everything, fail, info, pass, story, tell, visible};
 
     fn terminal(width: u16, height: u16) -> Terminal {
@@ -333,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_window_made_narrower_is_cleared_of_wrapped_lines() {
-        let probe: fn() -> Option<(u16, u16)> = || Some((SIZE.load(Ordering::Relaxed), 24));
+        let probe: Probe = || Some((SIZE.load(Ordering::Relaxed), 24));
         let (mut bar, _) = busy(Terminal { probe: Some(probe), ..terminal(100, 24) }, 2);
         SIZE.store(30, Ordering::Relaxed);
         let text = bar.event(&RunEvent::Tick { at: Duration::from_secs(6) }).out;

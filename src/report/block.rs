@@ -5,6 +5,7 @@
 
 use super::python::strip;
 use super::render::line;
+use super::runs::Settled;
 use super::untrusted::{Guard, text};
 use super::wording::Wording;
 use crate::job::{Captured, Exit, Status};
@@ -38,17 +39,21 @@ impl Look {
         format!("=== {}{negative}{flaky} ===\n", self.guard.line(&case.name))
     }
 
-    /// The block of the compact styles.
-    pub(crate) fn compact(self, run: &Finished) -> String {
+    /// The block of the compact styles. V8 loses the differences of a case that ran more than once.
+    pub(crate) fn compact(self, case: &Settled) -> String {
+        let run = case.last();
         let mut block = self.header(&run.case, false);
         for (part, stream) in [(Part::Stdout, &run.output.stdout), (Part::Stderr, &run.output.stderr)] {
-            let text = text(stream);
-            let text = strip(&text, self.wording.is_python2());
+            let python2 = self.wording.is_python2();
+            let text = text(stream, python2);
+            let text = strip(&text, python2);
             if !text.is_empty() {
                 line(&mut block, self.paint(part, &self.guard.block(text)));
             }
         }
-        if let Some(details) = run.details.as_ref().filter(|_| self.wording.shows_details()) {
+        if let Some(details) =
+            run.details.as_ref().filter(|_| self.wording.shows_details() && !case.is_rerun())
+        {
             line(&mut block, self.paint(Part::Failure, &self.guard.block(details)));
         }
         let command =
@@ -103,8 +108,8 @@ impl Look {
     }
 
     fn stripped(self, stream: &Captured) -> String {
-        let text = text(stream);
-        self.guard.block(strip(&text, self.wording.is_python2())).into_owned()
+        let python2 = self.wording.is_python2();
+        self.guard.block(strip(&text(stream, python2), python2)).into_owned()
     }
 
     fn paint(self, part: Part, text: &str) -> String {
@@ -118,6 +123,11 @@ impl Look {
         let plain = !self.wording.names_failures() && matches!(part, Part::Command | Part::Failure);
         if !self.color || plain { text.to_owned() } else { format!("\x1b[{codes}m{text}\x1b[0m") }
     }
+}
+
+/// Whether a run is shown as a failure. Generations that see each run show every rerun so, whatever came of it.
+pub(crate) fn shown_as_failure(run: &Finished, wording: Wording) -> bool {
+    run.unexpected || (wording.sees_each_run() && run.run > 1)
 }
 
 /// Whether its time was up.

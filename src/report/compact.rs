@@ -2,10 +2,10 @@
 //!
 //! Input: run events. Output: V8's bytes. The status line is cut at V8's fixed length, not at the terminal's width.
 
-use std::sync::Arc;
-
+use super::block::shown_as_failure;
 use super::frame::{Frame, Manner};
 use super::render::{Render, Text};
+use super::runs::Settled;
 use super::wording::Wording;
 use crate::run::event::{Finished, RunEvent, RunInfo};
 
@@ -38,16 +38,17 @@ impl Compact {
         (self.passed, self.failed, self.last_length) = (0, 0, 0);
     }
 
-    fn result(&mut self, run: &Arc<Finished>) -> String {
+    fn result(&mut self, case: &Settled) -> String {
+        let run = case.last();
         let label = self.frame.manner.look.guard.line(&run.case.name).into_owned();
         if self.frame.wording() == Wording::V2015 {
             // 2015 draws before it counts.
             let status = self.status(&label);
             self.count(run);
-            return status + &self.failure(run);
+            return status + &self.failure(case);
         }
         self.count(run);
-        let status = self.status(&label) + &self.failure(run);
+        let status = self.status(&label) + &self.failure(case);
         self.expect_rerun(run);
         status
     }
@@ -68,12 +69,11 @@ impl Compact {
         }
     }
 
-    fn failure(&self, run: &Finished) -> String {
-        // Generations that see each run show reruns whatever came of them.
-        if !run.unexpected && !(self.frame.wording().sees_each_run() && run.run > 1) {
+    fn failure(&self, case: &Settled) -> String {
+        if !shown_as_failure(case.last(), self.frame.wording()) {
             return String::new();
         }
-        self.clear() + &self.frame.manner.look.compact(run)
+        self.clear() + &self.frame.manner.look.compact(case)
     }
 
     fn status(&mut self, label: &str) -> String {
@@ -151,7 +151,7 @@ impl Render for Compact {
             self.begin(info);
         }
         for case in &settled {
-            let shown = self.result(case.last());
+            let shown = self.result(case);
             text.out.push_str(&shown);
         }
         text.out.push_str(self.frame.mutters(event));
@@ -174,11 +174,12 @@ fn padded(count: usize) -> String {
 mod tests {
     use super::*;
     use crate::report::block::Look;
-    use crate::report::fixture::{case, not_run};
+    use crate::report::fixture::{case, not_run, unexpected_pass};
     use crate::report::fixture::{
         crash, everything, fail, interrupted, manner, names, pass, reruns, story, tell,
     };
     use crate::report::untrusted::Guard;
+    use crate::run::event::CaseInfo;
 
     fn mono(wording: Wording, results: Vec<Finished>) -> String {
         tell(Compact::new(manner(wording)), &story(results))
@@ -390,7 +391,20 @@ mod tests {
         ");
         assert_eq!(mono(Wording::V116, vec![run.clone()]), mono(Wording::V126, vec![run.clone()]));
         assert_eq!(mono(Wording::V157, vec![run.clone()]), mono(Wording::V126, vec![run.clone()]));
-        assert!(!mono(Wording::V102, vec![run]).contains("Output does not match"));
+        assert!(!mono(Wording::V102, vec![run.clone()]).contains("Output does not match"));
+        assert!(!mono(Wording::V126, reruns(vec![run.clone(), run])).contains("Output does not match"));
+    }
+
+    #[test]
+    fn an_unexpected_pass_has_its_reason() {
+        let reason = Some("Rule X expected a flag contradiction error with --opt.".to_owned());
+        let run = Finished { reason, ..unexpected_pass(case(0, "a/b")) };
+        let end = "--- UNEXPECTED PASS ---\nRule X expected a flag contradiction error with --opt.\n";
+        assert!(mono(Wording::V102, vec![run.clone()]).contains(end));
+        // Of tests marked otherwise V8 says no more than that they failed.
+        let case = CaseInfo { marked_fail: false, ..(*run.case).clone() };
+        let run = Finished { case: std::sync::Arc::new(case), ..run };
+        assert!(mono(Wording::V102, vec![run]).contains("--- FAILED ---\n"));
     }
 
     #[test]

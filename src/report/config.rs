@@ -54,6 +54,9 @@ pub enum Style {
     Plain,
 }
 
+/// Asks a terminal for its columns and rows.
+pub type Probe = fn() -> Option<(u16, u16)>;
+
 /// The terminal that shows a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
@@ -65,8 +68,8 @@ pub struct Terminal {
     pub color: bool,
     /// Whether it can move its cursor.
     pub moves: bool,
-    /// Asks for columns and rows anew, since windows change their size.
-    pub probe: Option<fn() -> Option<(u16, u16)>>,
+    /// Asked anew before each drawing, since windows change their size.
+    pub probe: Option<Probe>,
 }
 
 impl Terminal {
@@ -260,7 +263,9 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::job::{Captured, Output};
     use crate::report::fixture::{everything, story};
+    use crate::run::event::{CaseInfo, Finished, RunEvent};
 
     /// A stream to read back.
     #[derive(Clone, Default)]
@@ -277,10 +282,15 @@ mod tests {
     }
 
     fn told(config: &ReportConfig) -> String {
+        told_of(config, &story(everything()))
+    }
+
+    /// Both streams.
+    fn told_of(config: &ReportConfig, events: &[RunEvent]) -> String {
         let out = Buffer::default();
-        let outputs = Outputs { out: Box::new(out.clone()), err: Box::new(io::sink()) };
+        let outputs = Outputs { out: Box::new(out.clone()), err: Box::new(out.clone()) };
         let mut sink = build(config, outputs).unwrap();
-        story(everything()).iter().for_each(|event| sink.event(event).unwrap());
+        events.iter().for_each(|event| sink.event(event).unwrap());
         let bytes = out.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
@@ -324,6 +334,85 @@ mod tests {
         assert!(text.find("tests ran").unwrap() < text.find("Details:").unwrap());
         assert!(!told(&config(Style::Mono)).contains("\x1b["));
         assert!(told(&config(Style::Color)).contains("\x1b[31m"));
+    }
+
+    /// Everything a test, a peer or a file name can put into an event, meant to steer a terminal.
+    fn hostile() -> Vec<RunEvent> {
+        let evil = "\x1b[2J\x1b]0;title\x07\u{9b}1A\r\u{202e}\u{7f}\0\x08".to_owned();
+        let run = |run: Finished| {
+            let case = CaseInfo {
+                name: evil.clone(),
+                variant: evil.clone(),
+                command: evil.clone(),
+                relative_command: evil.clone(),
+                repeat: evil.clone(),
+                arguments: vec![evil.clone()],
+                why: vec![evil.clone()],
+                ..(*run.case).clone()
+            };
+            let output = Output {
+                stdout: Captured { bytes: format!("a{evil}\nb").into_bytes(), dropped: 3 },
+                stderr: Captured { bytes: [evil.as_bytes(), b"\xff\x80"].concat(), dropped: 0 },
+                ..(*run.output).clone()
+            };
+            let [reason, details, peer] = [(); 3].map(|()| Some(evil.clone()));
+            Finished { case: Arc::new(case), output: Arc::new(output), reason, details, peer, ..run }
+        };
+        let mut events = story(everything().into_iter().map(run).collect());
+        events.insert(3, RunEvent::Notice(evil.clone()));
+        events.insert(4, RunEvent::Tick { at: std::time::Duration::from_secs(100) });
+        events
+    }
+
+    const STYLES: [Style; 9] = [
+        Style::Verbose,
+        Style::Ci,
+        Style::Dots,
+        Style::Color,
+        Style::Mono,
+        Style::Stream,
+        Style::None,
+        Style::Bar,
+        Style::Plain,
+    ];
+    const WORDINGS: [Wording; 8] = [
+        Wording::V2015,
+        Wording::V62,
+        Wording::V79,
+        Wording::V90,
+        Wording::V102,
+        Wording::V116,
+        Wording::V126,
+        Wording::V157,
+    ];
+
+    #[test]
+    fn on_a_terminal_no_style_passes_on_what_steers_it() {
+        let own = regex::Regex::new("\x1b\\[[0-9;]*[mJAK]|\r").unwrap();
+        let able = Terminal { probe: None, ..Terminal::described(Some((80, 24)), "xterm", "") };
+        for (style, wording) in STYLES.iter().flat_map(|style| WORDINGS.map(|wording| (*style, wording))) {
+            let config = ReportConfig {
+                terminal: Some(able),
+                time: true,
+                verbose: true,
+                ..ReportConfig::new(style, wording)
+            };
+            let text = told_of(&config, &hostile());
+            assert!(!text.contains("\x1b[2J") && !text.contains("\x1b]"), "{style:?} {wording:?}");
+            let rest = own.replace_all(&text, "");
+            let steering =
+                |char: char| !matches!(char, '\n' | '\t') && (char.is_control() || char == '\u{202e}');
+            assert!(!rest.contains(steering), "{style:?} {wording:?}: {rest:?}");
+        }
+    }
+
+    #[test]
+    fn no_style_needs_events_to_make_sense() {
+        let mut backwards = story(everything());
+        backwards.reverse();
+        for (style, wording) in STYLES.iter().flat_map(|style| WORDINGS.map(|wording| (*style, wording))) {
+            told_of(&ReportConfig { time: true, ..ReportConfig::new(style, wording) }, &backwards);
+        }
     }
 
     #[test]

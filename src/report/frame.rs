@@ -90,7 +90,7 @@ impl Frame {
     /// What is said about an event in every style, before its results.
     pub(crate) fn says(&self, event: &RunEvent) -> Text {
         match event {
-            RunEvent::Started(info) => Text::out(opening(info, self.wording(), &self.manner.preface)),
+            RunEvent::Started(info) => Text::out(opening(info, &self.manner)),
             RunEvent::CaseStarted { case, .. } if self.manner.verbose => {
                 Text::out(format!("# {}\n", self.manner.look.guard.line(&case.command)))
             }
@@ -122,10 +122,11 @@ impl Frame {
 }
 
 /// The lines before the first test.
-fn opening(info: &RunInfo, wording: Wording, preface: &[String]) -> String {
-    let mut text = format!(">>> Running tests for {}.{}\n", info.arch, info.mode);
-    preface.iter().for_each(|one| line(&mut text, one));
-    if !wording.sees_each_run() {
+fn opening(info: &RunInfo, manner: &Manner) -> String {
+    let guard = manner.look.guard;
+    let mut text = format!(">>> Running tests for {}.{}\n", guard.line(&info.arch), guard.line(&info.mode));
+    manner.preface.iter().for_each(|one| line(&mut text, guard.line(one)));
+    if !manner.look.wording.sees_each_run() {
         text.push_str(">>> Running with test processors\n");
     }
     text

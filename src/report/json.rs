@@ -23,7 +23,7 @@ use crate::run::event::{CaseInfo, Finished, RunEvent, RunInfo};
 
 mod shape;
 
-use shape::{Entry, OldRun, OldSlowest, Results, Run2015, Runs2015, RunsOf62};
+use shape::{Entry, OldRun, OldSlowest, Results, ResultsOf90, Run2015, Runs2015, RunsOf62, SlowestOf90};
 
 /// Entries in the lists whose length cannot be chosen.
 const FIXED_LIST: usize = 20;
@@ -53,7 +53,7 @@ impl Json {
     /// Makes sure that results can be written, and appended where the shape is an array.
     pub(crate) fn open(file: ReportFile, config: JsonConfig) -> Result<Self, FileError> {
         let json = Json { collected: Collected::new(&config), file, config };
-        if json.config.wording <= Wording::V79 {
+        if json.config.wording.appends_json() {
             json.earlier()?;
         }
         Ok(json)
@@ -74,7 +74,7 @@ impl Json {
 
     fn write(&mut self, info: &RunInfo) -> io::Result<()> {
         let object = self.collected.object(info, &self.config)?;
-        let text = if self.config.wording <= Wording::V79 {
+        let text = if self.config.wording.appends_json() {
             let earlier = self.earlier().map_err(io::Error::other)?;
             let comma = if earlier.is_empty() { "" } else { ", " };
             format!("[{earlier}{comma}{object}]")
@@ -116,6 +116,8 @@ struct Collected {
     results: Vec<Arc<Finished>>,
     slowest: Top<Duration, Brief>,
     largest: Top<u64, Brief>,
+    /// By virtual memory, which nothing measures: to V8 without its optional library all runs are equal, too.
+    largest_virtual: Top<u64, Brief>,
     seconds: f64,
     total: usize,
     last: LastDurations,
@@ -123,13 +125,14 @@ struct Collected {
 
 impl Collected {
     fn new(config: &JsonConfig) -> Self {
-        let length = if config.wording <= Wording::V79 { FIXED_LIST } else { config.slowest };
+        let length = if config.wording.appends_json() { FIXED_LIST } else { config.slowest };
         Collected {
             info: None,
             runs: Runs::default(),
             results: Vec::new(),
             slowest: Top::new(length),
             largest: Top::new(FIXED_LIST),
+            largest_virtual: Top::new(FIXED_LIST),
             seconds: 0.0,
             total: 0,
             last: LastDurations::default(),
@@ -161,6 +164,7 @@ impl Collected {
                 self.total += 1;
                 self.seconds += brief.duration.as_secs_f64();
                 self.largest.add(brief.max_rss, brief.clone());
+                self.largest_virtual.add(0, brief.clone());
                 self.slowest.add(brief.duration, brief);
             }
             if run.unexpected || run.run > 1 {
@@ -192,7 +196,13 @@ impl Collected {
                 mode: &config.execution_mode,
                 arch: &info.arch,
             }),
-            Wording::V90 | Wording::V102 | Wording::V116 | Wording::V126 | Wording::V157 => {
+            Wording::V90 => python::json(&ResultsOf90 {
+                duration_mean: self.mean(),
+                slowest_tests: self.slowest.list().into_iter().map(SlowestOf90::new).collect(),
+                results: self.results.iter().map(|run| OldRun::of_79(run)).collect(),
+                test_total: self.total,
+            }),
+            Wording::V102 | Wording::V116 | Wording::V126 | Wording::V157 => {
                 python::json(&self.results(config))
             }
         }
@@ -201,12 +211,12 @@ impl Collected {
     fn results<'a>(&'a self, config: &JsonConfig) -> Results<'a> {
         let lists_memory = config.wording >= Wording::V126;
         let brief = |brief: &'a Brief| Entry::brief(brief, config);
-        let largest = || Some(self.largest.list().into_iter().map(brief).collect()).filter(|_| lists_memory);
+        let list =
+            |top: &'a Top<u64, Brief>| lists_memory.then(|| top.list().into_iter().map(brief).collect());
         Results {
             results: self.results.iter().map(|run| Entry::run(run, config)).collect(),
-            max_rss_tests: largest(),
-            // Nothing measures virtual memory, so the order of the other list is as good as any.
-            max_vms_tests: largest(),
+            max_rss_tests: list(&self.largest),
+            max_vms_tests: list(&self.largest_virtual),
             slowest_tests: self.slowest.list().into_iter().map(brief).collect(),
             duration_mean: self.mean(),
             test_total: self.total,
@@ -259,8 +269,8 @@ fn result(run: &Finished) -> &'static str {
 }
 
 /// Standard error; for a job that could not be run, why.
-fn stderr(run: &Finished) -> Cow<'_, str> {
-    if run.actual.is_none() { Cow::Owned(not_run(run)) } else { text(&run.output.stderr) }
+fn stderr(run: &Finished, python2: bool) -> Cow<'_, str> {
+    if run.actual.is_none() { Cow::Owned(not_run(run)) } else { text(&run.output.stderr, python2) }
 }
 
 #[cfg(test)]
@@ -327,6 +337,18 @@ mod tests {
         {"duration": 0.125, "command": "out/d8 --test test/a/c.js --nohard-abort", "marked_slow": false, "flags": ["--test", "/v8/test/a/c.js", "--nohard-abort"], "name": "a/c"},
         {"duration": 0.125, "command": "out/d8 --test test/a/c.js --nohard-abort", "marked_slow": false, "flags": ["--test", "/v8/test/a/c.js", "--nohard-abort"], "name": "a/c"},
         {"duration": 0.125, "command": "out/d8 --test test/a/d.js --nohard-abort", "marked_slow": false, "flags": ["--test", "/v8/test/a/d.js", "--nohard-abort"], "name": "a/d"}], "mode": "release", "arch": "x64"}]
+        "#);
+    }
+
+    #[test]
+    fn of_90() {
+        insta::assert_snapshot!(shown(Wording::V90, results()), @r#"
+        {"duration_mean": 0.125, "slowest_tests": [
+        {"random_seed": 7, "target_name": "d8", "framework_name": "standard_runner", "variant_flags": [], "variant": "default", "result": "", "duration": 0.125, "run": 2, "marked_slow": false, "name": "a/c", "exit_code": 0, "flags": ["--test", "/v8/test/a/c.js", "--nohard-abort"], "expected": ["PASS"], "command": "out/d8 --test test/a/c.js --nohard-abort"},
+        {"random_seed": 7, "target_name": "d8", "framework_name": "standard_runner", "variant_flags": [], "variant": "default", "result": "", "duration": 0.125, "run": 1, "marked_slow": false, "name": "a/d", "exit_code": 0, "flags": ["--test", "/v8/test/a/d.js", "--nohard-abort"], "expected": ["PASS"], "command": "out/d8 --test test/a/d.js --nohard-abort"}], "results": [
+        {"random_seed": 7, "stdout": "\u00e4\ufffd\u001b[1m\u007f\n", "target_name": "d8", "framework_name": "standard_runner", "variant_flags": [], "variant": "default", "result": "FAIL", "duration": 0.125, "run": 1, "name": "a/b", "exit_code": 1, "flags": ["--test", "/v8/test/a/b.js", "--nohard-abort"], "stderr": "err\n", "expected": ["PASS"], "command": "out/d8 --test test/a/b.js --nohard-abort"},
+        {"random_seed": 7, "stdout": "\nout 1\nout 2\n", "target_name": "d8", "framework_name": "standard_runner", "variant_flags": [], "variant": "default", "result": "FAIL", "duration": 0.125, "run": 1, "name": "a/c", "exit_code": 1, "flags": ["--test", "/v8/test/a/c.js", "--nohard-abort"], "stderr": "err\n", "expected": ["PASS"], "command": "out/d8 --test test/a/c.js --nohard-abort"},
+        {"random_seed": 7, "stdout": "fine\n", "target_name": "d8", "framework_name": "standard_runner", "variant_flags": [], "variant": "default", "result": "PASS", "duration": 0.125, "run": 2, "name": "a/c", "exit_code": 0, "flags": ["--test", "/v8/test/a/c.js", "--nohard-abort"], "stderr": "", "expected": ["PASS"], "command": "out/d8 --test test/a/c.js --nohard-abort"}], "test_total": 4}
         "#);
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::Sink;
-use super::block::{exit_code, not_run, timed_out};
+use super::block::{exit_code, not_run, shown_as_failure, timed_out};
 use super::file::ReportFile;
 use super::python::{rounded, strip};
 use super::runs::Runs;
@@ -100,8 +100,7 @@ fn case(run: &Finished, mode_flags: &[String], wording: Wording) -> String {
     if run.actual.is_none() {
         return format!("<testcase {attributes}><error>{}</error></testcase>", data(&not_run(run)));
     }
-    let unexpected = run.unexpected || (wording.sees_each_run() && run.run > 1);
-    if !unexpected {
+    if !shown_as_failure(run, wording) {
         return format!("<testcase {attributes} />");
     }
     format!("<testcase {attributes}><failure>{}</failure></testcase>", data(&failure(run, wording)))
@@ -111,7 +110,7 @@ fn case(run: &Finished, mode_flags: &[String], wording: Wording) -> String {
 fn failure(run: &Finished, wording: Wording) -> String {
     let mut failure = String::new();
     for (name, stream) in [("stdout", &run.output.stdout), ("stderr", &run.output.stderr)] {
-        let text = text(stream);
+        let text = text(stream, wording.is_python2());
         let text = strip(&text, wording.is_python2());
         if !text.is_empty() {
             failure.push_str(&format!("{name}:\n{text}\n"));

@@ -17,6 +17,7 @@ mod printer;
 mod render;
 
 mod block;
+mod failures;
 mod frame;
 mod running;
 mod runs;
@@ -40,9 +41,10 @@ mod time;
 
 #[cfg(test)]
 mod fixture;
+
 use std::io;
 
-pub use config::{Outputs, ReportConfig, ReportError, Style, Terminal, build, open};
+pub use config::{Outputs, Probe, ReportConfig, ReportError, Style, Terminal, build, open};
 pub use file::{FileError, ReportFile};
 pub use wording::Wording;
 

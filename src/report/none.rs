@@ -24,7 +24,7 @@ impl Render for Quiet {
         let settled = self.frame.follow(event);
         let mut text = self.frame.says(event);
         for case in settled.iter().filter(|case| case.last().unexpected) {
-            text.out.push_str(&self.frame.manner.look.compact(case.last()));
+            text.out.push_str(&self.frame.manner.look.compact(case));
         }
         if let RunEvent::Ended(summary) = event {
             text.out.push_str(&self.frame.closing(summary));

@@ -90,8 +90,9 @@ impl Render for Plain {
 /// The line before the first test.
 pub(crate) fn opening(info: &RunInfo) -> String {
     let slots = if info.slots == 1 { "1 slot".to_owned() } else { format!("{} slots", info.slots) };
-    let workspace = Guard::Escape.line(&info.workspace);
-    format!("{} for {}.{} on {slots}, in {workspace}\n", tests(info.cases), info.arch, info.mode)
+    let [arch, mode, workspace] =
+        [&info.arch, &info.mode, &info.workspace].map(|text| Guard::Escape.line(text));
+    format!("{} for {arch}.{mode} on {slots}, in {workspace}\n", tests(info.cases))
 }
 
 #[cfg(test)]
@@ -176,9 +177,9 @@ mod tests {
         slowest:
                     0.1 s mjsunit/crash (stress)
                     0.1 s mjsunit/slow
-                    0.1 s mjsunit/better
-                    0.1 s message/negative
                     0.1 s mjsunit/flaky
+                    0.1 s message/negative
+                    0.1 s mjsunit/better
         8 tests in 10.0 s: 2 passed, 1 of them only when run again, 5 failed, 1 could not be run
         ");
     }
@@ -331,9 +332,9 @@ mod tests {
         slowest:
                     0.1 s mjsunit/crash (stress)
                     0.1 s mjsunit/slow
-                    0.1 s mjsunit/better
-                    0.1 s message/negative
                     0.1 s mjsunit/flaky
+                    0.1 s message/negative
+                    0.1 s mjsunit/better
         8 tests in 9.0 s: 1 passed, 6 failed, 1 could not be run
         ~~~ standard error ~~~
         interrupted: ending the tests that run (again to leave at once)

@@ -2,6 +2,7 @@
 //!
 //! Pure; compared with Python's own output in the tests.
 
+use std::borrow::Cow;
 use std::io;
 
 use serde::Serialize;
@@ -30,6 +31,54 @@ pub(crate) fn strip(text: &str, python2: bool) -> &str {
     let ascii = |char: char| matches!(char, ' ' | '\t'..='\r');
     let unicode = |char: char| char.is_whitespace() || matches!(char, '\u{1c}'..='\u{1f}');
     text.trim_matches(|char| if python2 { ascii(char) } else { unicode(char) })
+}
+
+/// Bytes as text, what is no UTF-8 replaced: Python 3 replaces as Rust does, Python 2 in pieces of its own.
+pub(crate) fn decode(bytes: &[u8], python2: bool) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Err(_) if python2 => Cow::Owned(decode2(bytes)),
+        _ => String::from_utf8_lossy(bytes),
+    }
+}
+
+fn decode2(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(first) = rest.first() {
+        let length = sequence(*first);
+        // A surrogate half is a character to Python 2; here there is none to hold it.
+        let (taken, char) = match rest.get(..length) {
+            Some(whole) if is_sequence(whole) => (length, std::str::from_utf8(whole).ok()),
+            Some(broken) => {
+                (1 + broken.iter().skip(1).take(length.saturating_sub(2)).take_while(continues).count(), None)
+            }
+            None => (1 + rest.iter().skip(1).take_while(continues).count(), None),
+        };
+        text.push_str(char.unwrap_or("\u{fffd}"));
+        rest = &rest[taken..];
+    }
+    text
+}
+
+/// Bytes of the sequence that begins so; 0 if none does.
+fn sequence(first: u8) -> usize {
+    match first {
+        0..=0x7f => 1,
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => 0,
+    }
+}
+
+fn is_sequence(bytes: &[u8]) -> bool {
+    let out_of_range =
+        matches!(bytes, [] | [0xe0, ..0xa0, ..] | [0xf0, ..0x90, ..] | [0xf4, 0x90..=0xff, ..]);
+    !out_of_range && bytes.iter().skip(1).all(|byte| continues(&byte))
+}
+
+fn continues(byte: &&u8) -> bool {
+    **byte & 0xc0 == 0x80
 }
 
 /// `json.dumps(value)`: separators with spaces, ASCII only, floats as `repr` writes them.
@@ -111,6 +160,31 @@ mod tests {
     fn python_2_strips_only_ascii() {
         assert_eq!(strip("\u{b}\u{a0} a\u{85}\n", true), "\u{a0} a\u{85}");
         assert_eq!(strip("\u{1f}\u{a0} a\u{85}\n", false), "a");
+    }
+
+    #[test]
+    fn python_2_replaces_in_pieces_of_its_own() {
+        for (bytes, python2, python3) in [
+            (&b"a\xff\xe2\x82b"[..], "a\u{fffd}\u{fffd}b", "a\u{fffd}\u{fffd}b"),
+            (b"\xf0\x9f\x98A", "\u{fffd}A", "\u{fffd}A"),
+            (b"\xe0\x80\x80", "\u{fffd}\u{fffd}", "\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\xf4\x90\x80\x80", "\u{fffd}\u{fffd}", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\xc0\x80\x80A", "\u{fffd}\u{fffd}\u{fffd}A", "\u{fffd}\u{fffd}\u{fffd}A"),
+            (b"\xf0\x9f\x98", "\u{fffd}", "\u{fffd}"),
+            ("ä€😀".as_bytes(), "ä€😀", "ä€😀"),
+        ] {
+            assert_eq!(decode(bytes, true), python2, "{bytes:x?}");
+            assert_eq!(decode(bytes, false), python3, "{bytes:x?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn text_stays_text_among_broken_bytes(text: String, bytes: Vec<u8>) {
+            proptest::prop_assert_eq!(decode2(text.as_bytes()), text.as_str());
+            let broken = [text.as_bytes(), b"\n", &bytes].concat();
+            proptest::prop_assert!(decode2(&broken).starts_with(&text));
+        }
     }
 
     #[test]

@@ -2,12 +2,11 @@
 //!
 //! Input: run events, of which ticks tell how long nothing was printed. Output: V8's bytes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::block::timed_out;
+use super::block::{shown_as_failure, timed_out};
 use super::clock;
+use super::failures::Failures;
 use super::frame::{Frame, Manner};
 use super::render::{Render, Text, line};
 use super::running::Running;
@@ -88,7 +87,7 @@ impl Simple {
     fn dot(&self, run: &Finished) -> String {
         let row = if self.results > 1 && self.results % ROW == 1 { "\n" } else { "" };
         let mark = match () {
-            () if !shown_unexpected(run, self.frame.wording()) => '.',
+            () if !shown_as_failure(run, self.frame.wording()) => '.',
             () if run.actual.is_none() => 'N',
             () if run.crashed => 'C',
             () if timed_out(run) => 'T',
@@ -185,7 +184,8 @@ pub(crate) fn message(case: &Settled, wording: Wording, name: impl Fn(&str) -> S
     let starting = if wording == Wording::V2015 { format!("Starting {label}...\n") } else { String::new() };
     let variant =
         if wording.sees_each_run() { String::new() } else { format!(" {}", name(variant(&run.case))) };
-    format!("{starting}Done running {label}{variant}: {}\n", status(run, wording))
+    let done = if wording.says_done_running() { "Done running " } else { "" };
+    format!("{starting}{done}{label}{variant}: {}\n", status(run, wording))
 }
 
 /// The variant as V8 prints it.
@@ -196,7 +196,7 @@ pub(crate) fn variant(case: &CaseInfo) -> &str {
 /// The word for a run in `verbose` and in the schedule log; time-outs are failures there.
 pub(crate) fn status(run: &Finished, wording: Wording) -> &'static str {
     match () {
-        () if !shown_unexpected(run, wording) => {
+        () if !shown_as_failure(run, wording) => {
             if wording.names_flaky() {
                 "PASS"
             } else {
@@ -209,73 +209,10 @@ pub(crate) fn status(run: &Finished, wording: Wording) -> &'static str {
     }
 }
 
-/// Generations that see each run show every rerun as a failure, so that it is in the output.
-fn shown_unexpected(run: &Finished, wording: Wording) -> bool {
-    run.unexpected || (wording.sees_each_run() && run.run > 1)
-}
-
-/// The failures to tell at the end.
-#[derive(Debug, Default)]
-struct Failures {
-    /// Which cases, and whether they are only flaky. 6.2 has an entry a failing run.
-    entries: Vec<(u32, bool)>,
-    /// The run to show: 6.2 shows the last run of a case in all its entries.
-    shown: BTreeMap<u32, Arc<Finished>>,
-    crashes: usize,
-}
-
-impl Failures {
-    fn add(&mut self, case: &Settled, wording: Wording) {
-        let run = case.last();
-        let index = run.case.index;
-        if run.unexpected {
-            self.entries.push((index, false));
-            self.shown.insert(index, run.clone());
-            self.crashes += usize::from(run.crashed);
-        } else if case.is_rerun() && wording.names_flaky() {
-            self.entries.push((index, true));
-            self.shown.insert(index, case.first().clone());
-            self.crashes += usize::from(case.first().crashed);
-        } else if let Some(shown) = self.shown.get_mut(&index) {
-            *shown = run.clone();
-        }
-    }
-
-    fn tell(&self, manner: &Manner) -> String {
-        let mut text = "\n".to_owned();
-        for (index, flaky) in &self.entries {
-            if let Some(run) = self.shown.get(index) {
-                text.push_str(&manner.look.header(&run.case, *flaky));
-                text.push_str(&manner.look.simple(run));
-            }
-        }
-        text + &self.count(manner.look.wording)
-    }
-
-    fn count(&self, wording: Wording) -> String {
-        if self.entries.is_empty() {
-            return "===\n=== All tests succeeded\n===\n".to_owned();
-        }
-        let not_run = self.shown.values().filter(|run| run.actual.is_none()).count();
-        let flaky = self.entries.iter().filter(|(_, flaky)| *flaky).count();
-        let crashes = if wording.counts_crashes() { self.crashes } else { 0 };
-        let mut text = "\n===\n".to_owned();
-        for (count, words) in [
-            (self.entries.len() - not_run, "tests failed"),
-            (flaky, "tests were flaky"),
-            (crashes, "tests CRASHED"),
-            (not_run, "tests could not be run"),
-        ] {
-            if count > 0 {
-                line(&mut text, format_args!("=== {count} {words}"));
-            }
-        }
-        text + "===\n"
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::report::fixture::{
         case, crash, everything, fail, info, interrupted, manner, pass, reruns, story, tell,
@@ -504,6 +441,7 @@ mod tests {
         Draining queues
         List of processes:
         ");
+        assert!(lines(Wording::V90).contains("\nmjsunit/good default: pass\nmjsunit/bad default: FAIL\n"));
         insta::assert_snapshot!(lines(Wording::V102), @"
         >>> Running tests for x64.release
         >>> Running with test processors

@@ -175,7 +175,7 @@ pub(crate) fn stopping(stop: Stop) -> &'static str {
 
 /// Output with its middle left out where it is long.
 fn shortened(stream: &Captured) -> String {
-    let text = text(stream);
+    let text = text(stream, false);
     let lines: Vec<&str> = strip(&text, false).lines().collect();
     let cut = |lines: &[&str]| lines.iter().map(|line| cut(line)).collect::<Vec<_>>();
     if lines.len() <= HEAD_LINES + TAIL_LINES {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::clock::{minutes_cut, minutes_rounded};
 use super::render::{Render, Text, line};
-use super::runs::Runs;
+use super::runs::{Runs, Settled};
 use super::slowest::{Brief, Top};
 use super::untrusted::Guard;
 use super::wording::Wording;
@@ -38,7 +38,7 @@ impl Time {
 
     fn finished(&mut self, run: &Arc<Finished>) {
         if !self.wording.sees_each_run() {
-            self.runs.settle(run).iter().flat_map(|case| case.all()).for_each(|run| add(&mut self.top, run));
+            self.runs.settle(run).iter().flat_map(Settled::all).for_each(|run| add(&mut self.top, run));
         } else if run.actual.is_some() {
             self.last.insert(run.case.index, (run.case.clone(), run.output.duration));
         }
@@ -91,11 +91,7 @@ impl Render for Time {
             RunEvent::CaseFinished { finished, .. } => self.finished(finished),
             RunEvent::Ended(summary) if self.wording.sees_each_run() => return self.old(summary.elapsed),
             RunEvent::Ended(_) => {
-                self.runs
-                    .abandon()
-                    .iter()
-                    .flat_map(|case| case.all())
-                    .for_each(|run| add(&mut self.top, run));
+                self.runs.abandon().iter().flat_map(Settled::all).for_each(|run| add(&mut self.top, run));
                 return self.new_list();
             }
             RunEvent::CaseStarted { .. }

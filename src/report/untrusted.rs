@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
+use super::python::decode;
 use crate::job::Captured;
 
 /// Text whose `Display` shows control characters instead of sending them.
@@ -68,9 +69,9 @@ impl Guard {
     }
 }
 
-/// A captured stream as text: bytes that are not UTF-8 are replaced as Python does, and a cut is said.
-pub fn text(stream: &Captured) -> Cow<'_, str> {
-    let kept = String::from_utf8_lossy(&stream.bytes);
+/// A captured stream as text: bytes that are not UTF-8 are replaced as that Python does, and a cut is said.
+pub(crate) fn text(stream: &Captured, python2: bool) -> Cow<'_, str> {
+    let kept = decode(&stream.bytes, python2);
     match stream.dropped {
         0 => kept,
         dropped => Cow::Owned(format!("{kept}\n[{dropped} more bytes were not kept]\n")),
@@ -121,9 +122,9 @@ mod tests {
     #[test]
     fn what_is_not_text_is_replaced_and_cuts_are_said() {
         let stream = Captured { bytes: b"a\xff\xe2\x82b".to_vec(), dropped: 0 };
-        assert_eq!(text(&stream), "a\u{fffd}\u{fffd}b");
+        assert_eq!(text(&stream, false), "a\u{fffd}\u{fffd}b");
         let cut = Captured { bytes: b"abc".to_vec(), dropped: 12 };
-        assert_eq!(text(&cut), "abc\n[12 more bytes were not kept]\n");
+        assert_eq!(text(&cut, false), "abc\n[12 more bytes were not kept]\n");
     }
 
     proptest! {

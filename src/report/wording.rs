@@ -13,7 +13,7 @@ pub enum Wording {
     V62,
     /// V8 7 and 8: processors, but still the words of 6.2.
     V79,
-    /// V8 9: failure lines, one JSON object.
+    /// V8 9: failure lines, one JSON object; the last that Python 2 runs.
     V90,
     /// V8 10: flaky tests have a word of their own.
     V102,
@@ -48,6 +48,16 @@ impl Wording {
 
     /// Written by Python 2: other dictionaries, other whitespace.
     pub(crate) fn is_python2(self) -> bool {
+        self <= Wording::V90
+    }
+
+    /// An array in the JSON file, to which each run appends.
+    pub(crate) fn appends_json(self) -> bool {
+        self <= Wording::V79
+    }
+
+    /// `Done running a/b: pass`.
+    pub(crate) fn says_done_running(self) -> bool {
         self <= Wording::V79
     }
 

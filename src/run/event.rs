@@ -62,8 +62,8 @@ pub struct CaseInfo {
     pub expected: Vec<&'static str>,
     /// The check is inverted.
     pub negative: bool,
-    /// Marked FAIL and not PASS. V8 words an unexpected pass of these, and only these, as such: not of FAIL_OK and
-    /// FAIL_SLOPPY, which expect a failure, too.
+    /// Marked FAIL and not PASS, or so because of a flag contradiction. V8 words an unexpected pass of these, and only
+    /// these, as such: not of FAIL_OK and FAIL_SLOPPY, which expect a failure, too.
     pub marked_fail: bool,
     /// Marked SLOW.
     pub slow: bool,

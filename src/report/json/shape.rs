@@ -1,4 +1,4 @@
-//! The records of each generation's JSON, fields in V8's order: Python 2's hash order up to 8.x, V8's own since.
+//! The records of each generation's JSON, fields in V8's order: Python 2's hash order up to 9.x, V8's own since.
 //!
 //! Types only; what goes into them is decided by the parent.
 
@@ -41,8 +41,8 @@ impl<'a> Run2015<'a> {
             run: run.run,
             flags: &run.case.test_flags,
             name: &run.case.name,
-            stderr: stderr(run),
-            stdout: text(&run.output.stdout),
+            stderr: stderr(run, true),
+            stdout: text(&run.output.stdout, true),
             expected: &run.case.expected,
             command: &run.case.relative_command,
             exit_code: exit_code(&run.output.exit),
@@ -62,7 +62,7 @@ pub(super) struct RunsOf62<'a> {
     pub(super) arch: &'a str,
 }
 
-/// 6.2 and, with two more fields, 7.9: a run.
+/// 6.2 and, with two more fields, 7.9 and 9.0: a run.
 #[derive(Debug, Serialize)]
 pub(super) struct OldRun<'a> {
     random_seed: i64,
@@ -88,7 +88,7 @@ impl<'a> OldRun<'a> {
     pub(super) fn of_62(run: &'a Finished) -> Self {
         OldRun {
             random_seed: run.case.random_seed,
-            stdout: text(&run.output.stdout),
+            stdout: text(&run.output.stdout, true),
             target_name: &run.case.shell,
             framework_name: None,
             variant_flags: None,
@@ -99,7 +99,7 @@ impl<'a> OldRun<'a> {
             name: &run.case.name,
             exit_code: exit_code(&run.output.exit),
             flags: &run.case.test_flags,
-            stderr: stderr(run),
+            stderr: stderr(run, true),
             expected: &run.case.expected,
             command: &run.case.relative_command,
         }
@@ -141,7 +141,57 @@ impl<'a> OldSlowest<'a> {
     }
 }
 
-/// Since 9.x: the whole file.
+/// 9.x: the whole file.
+#[derive(Debug, Serialize)]
+pub(super) struct ResultsOf90<'a> {
+    pub(super) duration_mean: Option<f64>,
+    pub(super) slowest_tests: Vec<SlowestOf90<'a>>,
+    pub(super) results: Vec<OldRun<'a>>,
+    pub(super) test_total: usize,
+}
+
+/// 9.x: a slow run.
+#[derive(Debug, Serialize)]
+pub(super) struct SlowestOf90<'a> {
+    random_seed: i64,
+    target_name: &'a str,
+    framework_name: &'static str,
+    variant_flags: &'a [String],
+    variant: &'a str,
+    result: &'static str,
+    duration: f64,
+    run: u32,
+    marked_slow: bool,
+    name: &'a str,
+    exit_code: Option<i32>,
+    flags: &'a [String],
+    expected: &'a [&'static str],
+    command: &'a str,
+}
+
+impl<'a> SlowestOf90<'a> {
+    pub(super) fn new(brief: &'a Brief) -> Self {
+        let case = &brief.case;
+        SlowestOf90 {
+            random_seed: case.random_seed,
+            target_name: &case.shell,
+            framework_name: FRAMEWORK,
+            variant_flags: &case.variant_flags,
+            variant: &case.variant,
+            result: brief.result(),
+            duration: brief.duration.as_secs_f64(),
+            run: brief.run,
+            marked_slow: case.slow,
+            name: &case.name,
+            exit_code: brief.exit_code,
+            flags: &case.arguments,
+            expected: &case.expected,
+            command: &case.relative_command,
+        }
+    }
+}
+
+/// Since 10.x: the whole file.
 #[derive(Debug, Serialize)]
 pub(super) struct Results<'a> {
     pub(super) results: Vec<Entry<'a>>,
@@ -154,7 +204,7 @@ pub(super) struct Results<'a> {
     pub(super) test_total: usize,
 }
 
-/// Since 9.x: a run. What it has of its own comes last.
+/// Since 10.x: a run. What it has of its own comes last.
 #[derive(Debug, Serialize)]
 pub(super) struct Entry<'a> {
     #[serde(flatten)]
@@ -166,13 +216,13 @@ pub(super) struct Entry<'a> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Record<'a> {
-    Of90(Record90<'a>),
+    Of102(Record102<'a>),
     Of116(Record116<'a>),
 }
 
-/// 9.x and 10.x: what every run has.
+/// 10.x: what every run has.
 #[derive(Debug, Serialize)]
-struct Record90<'a> {
+struct Record102<'a> {
     name: &'a str,
     flags: &'a [String],
     command: &'a str,
@@ -240,8 +290,8 @@ impl<'a> Entry<'a> {
         };
         let rest = Rest::Run {
             result: result(run),
-            stdout: text(&run.output.stdout),
-            stderr: stderr(run),
+            stdout: text(&run.output.stdout, false),
+            stderr: stderr(run, false),
             error_details: (config.wording >= Wording::V116).then_some(run.details.as_deref()),
         };
         Entry { record: Record::new(&run.case, measured, config), rest }
@@ -256,7 +306,7 @@ impl<'a> Entry<'a> {
             max_rss: brief.max_rss,
         };
         let rest = Rest::Slowest {
-            result: brief.unexpected.map_or("", crate::frontend::status::Actual::name),
+            result: brief.result(),
             marked_slow: brief.case.slow,
             marked_heavy: (config.wording >= Wording::V126).then_some(brief.case.heavy),
         };
@@ -277,14 +327,14 @@ impl<'a> Record<'a> {
         if config.wording >= Wording::V116 {
             Record::Of116(Record116::new(case, &measured, config))
         } else {
-            Record::Of90(Record90::new(case, &measured))
+            Record::Of102(Record102::new(case, &measured))
         }
     }
 }
 
-impl<'a> Record90<'a> {
+impl<'a> Record102<'a> {
     fn new(case: &'a CaseInfo, measured: &Measured) -> Self {
-        Record90 {
+        Record102 {
             name: &case.name,
             flags: &case.arguments,
             command: &case.relative_command,
