@@ -1,0 +1,226 @@
+//! The owner's end of a slot: hands it jobs, one at a time, and replaces its process when that is gone.
+//!
+//! Awaits the slot's socket and nothing else. Any future here may be dropped: a job whose future is dropped is
+//! cancelled, and what the slot says of it later is not taken for another job's output.
+
+use std::io;
+use std::process::Child;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+
+use super::frame::{Inbox, encode};
+use super::launch::{BackendError, Launched, SlotConfig, epitaph, launch};
+use super::process::nothing;
+use super::request::{Request, Resolved, Response};
+use crate::job::{Exit, Output};
+
+/// How long a slot has to end what runs and itself before it is killed.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// A slot process that runs one job after another.
+#[derive(Debug)]
+pub struct Slot {
+    config: SlotConfig,
+    /// None after it was lost and until the next job needs it.
+    link: Option<Link>,
+}
+
+impl Slot {
+    /// Starts a slot process and waits until it can run jobs.
+    ///
+    /// # Errors
+    /// When it cannot be started or cannot run jobs.
+    pub async fn start(config: SlotConfig) -> Result<Self, BackendError> {
+        let link = Link::open(&config).await?;
+        Ok(Self { config, link: Some(link) })
+    }
+
+    /// Runs a job to its end. A slot that is gone is replaced first; when it goes meanwhile, the job is lost.
+    ///
+    /// Dropping the future cancels the job.
+    pub async fn run(&mut self, job: &Resolved) -> Output {
+        let guarded = CancelOnDrop(self);
+        match guarded.0.begin(job).await {
+            Ok(()) => guarded.0.finish().await,
+            Err(output) => *output,
+        }
+    }
+
+    /// Hands over a job; what became of it, when that is known already, comes back as the error.
+    ///
+    /// # Errors
+    /// With the output of a job that could not be handed over.
+    pub async fn begin(&mut self, job: &Resolved) -> Result<(), Box<Output>> {
+        let not_started = |error: BackendError| Box::new(nothing(Exit::NotStarted(chain(&error))));
+        let frame = encode(&Request::Run(job.clone())).map_err(|error| not_started(error.into()))?;
+        let link = self.link().await.map_err(not_started)?;
+        link.state = State::Sending;
+        if let Err(error) = link.socket.write_all(&frame).await {
+            return Err(Box::new(self.lost(&error)));
+        }
+        link.state = State::Running;
+        Ok(())
+    }
+
+    /// Waits for what became of the job handed over last. May be dropped and called again.
+    pub async fn finish(&mut self) -> Output {
+        let Some(link) = &mut self.link else {
+            return nothing(Exit::Lost("slot process is gone".to_owned()));
+        };
+        let received = link.output().await;
+        received.unwrap_or_else(|error| self.lost(&error))
+    }
+
+    /// Asks the slot to end the job handed over last; [`Self::finish`] then says what became of it.
+    pub async fn cancel(&mut self) {
+        if let Some(link) = &mut self.link {
+            // A slot that cannot be told is gone, which `finish` notices.
+            let _ = link.cancel().await;
+        }
+    }
+
+    /// Ends what runs and the slot process, within half a second.
+    pub async fn stop(mut self) {
+        if let Some(link) = self.link.take() {
+            link.close().await;
+        }
+    }
+
+    /// A process that waits for a job.
+    async fn link(&mut self) -> Result<&mut Link, BackendError> {
+        if let Some(link) = &mut self.link
+            && !link.settle().await
+        {
+            self.link = None;
+        }
+        match &mut self.link {
+            Some(_) => {}
+            none => *none = Some(Link::open(&self.config).await?),
+        }
+        self.link.as_mut().ok_or_else(|| BackendError::Ended(String::new()))
+    }
+
+    fn lost(&mut self, error: &io::Error) -> Output {
+        let end = self.link.take().map_or_else(String::new, |mut link| epitaph(&mut link.process));
+        let why =
+            if error.kind() == io::ErrorKind::UnexpectedEof { String::new() } else { format!(": {error}") };
+        nothing(Exit::Lost(format!("slot process ended unexpectedly{end}{why}")))
+    }
+}
+
+/// Tells the slot at once when the future of [`Slot::run`] is dropped.
+struct CancelOnDrop<'a>(&'a mut Slot);
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(link) = &mut self.0.link
+            && link.state == State::Running
+            && let Ok(frame) = encode(&Request::Cancel)
+        {
+            // Should the socket be full, the next job's hand-over asks again.
+            let _ = link.socket.try_write(&frame);
+        }
+    }
+}
+
+/// Whom the next word on the socket is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nobody: no job runs.
+    Idle,
+    /// A job is half handed over.
+    Sending,
+    /// A job runs.
+    Running,
+}
+
+#[derive(Debug)]
+struct Link {
+    process: Child,
+    socket: UnixStream,
+    inbox: Inbox,
+    state: State,
+}
+
+impl Link {
+    async fn open(config: &SlotConfig) -> Result<Self, BackendError> {
+        let Launched { process, socket } = launch(&config.launcher)?;
+        socket.set_nonblocking(true).map_err(BackendError::Talk)?;
+        let socket = UnixStream::from_std(socket).map_err(BackendError::Talk)?;
+        let mut link = Self { process, socket, inbox: Inbox::default(), state: State::Idle };
+        let greeted = link.greet(config).await;
+        match greeted {
+            Ok(Response::Ready) => Ok(link),
+            Ok(Response::Refused(why)) => Err(BackendError::Refused(why)),
+            Ok(Response::Done(_)) => Err(BackendError::Talk(io::ErrorKind::InvalidData.into())),
+            Err(_) => Err(BackendError::Ended(epitaph(&mut link.process))),
+        }
+    }
+
+    async fn greet(&mut self, config: &SlotConfig) -> io::Result<Response> {
+        let frame = encode(&Request::Setup(config.setup())).map_err(io::Error::other)?;
+        self.socket.write_all(&frame).await?;
+        self.response().await
+    }
+
+    /// The next response; dropped and called again, it goes on where it was.
+    async fn response(&mut self) -> io::Result<Response> {
+        loop {
+            if let Some(response) = self.inbox.next().map_err(io::Error::other)? {
+                return Ok(response);
+            }
+            self.socket.readable().await?;
+            match self.socket.try_read_buf(self.inbox.room()) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn output(&mut self) -> io::Result<Output> {
+        match self.response().await? {
+            Response::Done(output) => {
+                self.state = State::Idle;
+                Ok(output)
+            }
+            Response::Ready | Response::Refused(_) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    async fn cancel(&mut self) -> io::Result<()> {
+        let frame = encode(&Request::Cancel).map_err(io::Error::other)?;
+        self.socket.write_all(&frame).await
+    }
+
+    /// Waits out a job whose future was dropped; false when the process is of no use any more.
+    async fn settle(&mut self) -> bool {
+        match self.state {
+            State::Idle => true,
+            State::Sending => false,
+            State::Running => self.cancel().await.is_ok() && self.output().await.is_ok(),
+        }
+    }
+
+    async fn close(mut self) {
+        // The slot answers a closed socket by ending what runs, then itself.
+        let _ = self.socket.shutdown().await;
+        let farewell = async { while self.response().await.is_ok() {} };
+        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        epitaph(&mut self.process);
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
