@@ -110,15 +110,17 @@ fn a_killed_slot_takes_its_job_along_and_is_replaced() {
     let place = Place::new();
     let mut fifo = place.fifo("pids");
     let mut slot = place.slot();
-    let output = place.run_in(&mut slot, &sh("echo $$ >pids; kill -KILL $PPID; sleep 1000"));
+    let script =
+        "sh -c 'echo $$ >pids; sleep 1000; :' & echo $$ >pids; read -r x <go; kill -KILL $PPID; sleep 1000";
+    let _go = place.fifo("go");
+    fs_err::write(place.path().join("go"), "go\n").unwrap();
+    let output = place.run_in(&mut slot, &sh(script));
     match &output.exit {
         Exit::Lost(why) => assert_eq!(why, "slot process ended unexpectedly: signal: 9 (SIGKILL)"),
         other => panic!("{other:?}"),
     }
-    let pid = fifo.pid();
-    if alive(pid) {
-        watch(pid).ends();
-    }
+    assert!(!alive(fifo.pid()));
+    assert!(!alive(fifo.pid()));
     assert_eq!(place.run_in(&mut slot, &sh("exit 4")).exit, code(4));
 }
 
