@@ -110,10 +110,8 @@ fn a_killed_slot_takes_its_job_along_and_is_replaced() {
     let place = Place::new();
     let mut fifo = place.fifo("pids");
     let mut slot = place.slot();
-    let script =
-        "sh -c 'echo $$ >pids; sleep 1000; :' & echo $$ >pids; read -r x <go; kill -KILL $PPID; sleep 1000";
+    let script = "sh -c 'echo $$ >pids; echo >go; sleep 1000' & echo $$ >pids; read -r x <go; kill -KILL $PPID; sleep 1000";
     let _go = place.fifo("go");
-    fs_err::write(place.path().join("go"), "go\n").unwrap();
     let output = place.run_in(&mut slot, &sh(script));
     match &output.exit {
         Exit::Lost(why) => assert_eq!(why, "slot process ended unexpectedly: signal: 9 (SIGKILL)"),
