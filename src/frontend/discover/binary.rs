@@ -13,7 +13,9 @@ const ATTEMPTS: usize = 3;
 pub(super) fn list_cctest(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing, DiscoverError> {
     let text = match ask(context, &suite.name, "--list") {
         Ok(text) => text,
-        Err(error) => return Ok(Listing { left_out: vec![format!("{error}; left out")], ..Listing::default() }),
+        Err(error) => {
+            return Ok(Listing { left_out: vec![format!("{error}; left out")], ..Listing::default() });
+        }
     };
     if context.dialect.era == Era::V2015 {
         return Ok(with_dependencies(&text));
