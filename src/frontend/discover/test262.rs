@@ -26,6 +26,7 @@ pub(super) fn list(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing,
     let walk = Walk { excluded, links: !context.dialect.is_old(), dialect: context.dialect };
     let mut listing = Listing::default();
     let mut seen = std::collections::HashSet::new();
+    let has_local = suite.root.join(ROOTS[1]).is_dir();
     for root in ROOTS.map(|root| suite.root.join(root)).iter().filter(|root| root.is_dir()) {
         let files =
             walk.files(root).map_err(|source| DiscoverError::Unreadable { path: root.clone(), source })?;
@@ -35,7 +36,7 @@ pub(super) fn list(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing,
                 continue;
             };
             if seen.insert(name.to_owned()) {
-                let source = source_path(suite, context, name);
+                let source = source_path(suite, context, name, has_local);
                 listing.tests.push(Test::named(name.to_owned(), Some(source)));
             }
         }
@@ -46,9 +47,13 @@ pub(super) fn list(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing,
 }
 
 /// The local test of a name, else the one from data; relative to the checkout.
-fn source_path(suite: &Suite, context: &SuiteContext<'_>, name: &str) -> String {
+fn source_path(suite: &Suite, context: &SuiteContext<'_>, name: &str, has_local: bool) -> String {
     let local = suite.root.join(ROOTS[1]).join(format!("{name}.js"));
-    let path = if local.is_file() { local } else { suite.root.join(ROOTS[0]).join(format!("{name}.js")) };
+    let path = if has_local && local.is_file() {
+        local
+    } else {
+        suite.root.join(ROOTS[0]).join(format!("{name}.js"))
+    };
     path.strip_prefix(context.workspace).unwrap_or(&path).to_string_lossy().into_owned()
 }
 
