@@ -141,9 +141,9 @@ impl Dialect {
         matches!(self.era, Era::V102 | Era::V13).then_some("--testing-d8-test-runner")
     }
 
-    /// Whether `--json-test-results` turns exit code 1 into 0 (reference §8 item 17).
+    /// Whether `--json-test-results` turns exit code 1 into 0 (reference §8 item 17): from 6.2 to 11.6, gone in 12.6.
     pub fn json_hides_failures(self) -> bool {
-        matches!(self.era, Era::V62 | Era::V102 | Era::V13)
+        (Era::V62..=Era::V102).contains(&self.era) && self.version < (12, 0)
     }
 
     /// Failures after which a run stops when nothing was said; 0 is never.
