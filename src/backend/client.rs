@@ -9,15 +9,20 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
 use super::frame::{Inbox, encode};
-use super::launch::{BackendError, Launched, SlotConfig, epitaph, launch};
+use super::launch::{self, BackendError, Launched, SlotConfig};
 use super::process::nothing;
 use super::request::{Request, Resolved, Response};
 use crate::job::{Exit, Output};
 
 /// How long a slot has to end what runs and itself before it is killed.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How long a slot may say nothing beyond what it was told to do: far more than it takes to end the most stubborn job.
+/// Only a slot that was stopped or starved by its own job is that silent.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// A slot process that runs one job after another.
 #[derive(Debug)]
@@ -56,11 +61,12 @@ impl Slot {
         let not_started = |error: BackendError| Box::new(nothing(Exit::NotStarted(chain(&error))));
         let frame = encode(&Request::Run(job.clone())).map_err(|error| not_started(error.into()))?;
         let link = self.link().await.map_err(not_started)?;
+        let until = Instant::now() + job.limits.wall.min(NEVER) + SILENCE;
         link.state = State::Sending;
-        if let Err(error) = link.socket.write_all(&frame).await {
-            return Err(Box::new(self.lost(&error)));
+        if let Err(error) = within(until, link.socket.write_all(&frame)).await {
+            return Err(Box::new(self.lost(&error).await));
         }
-        link.state = State::Running;
+        link.state = State::Running { until };
         Ok(())
     }
 
@@ -69,8 +75,10 @@ impl Slot {
         let Some(link) = &mut self.link else {
             return nothing(Exit::Lost("slot process is gone".to_owned()));
         };
-        let received = link.output().await;
-        received.unwrap_or_else(|error| self.lost(&error))
+        match link.output().await {
+            Ok(output) => output,
+            Err(error) => self.lost(&error).await,
+        }
     }
 
     /// Asks the slot to end the job handed over last; [`Self::finish`] then says what became of it.
@@ -92,8 +100,9 @@ impl Slot {
     async fn link(&mut self) -> Result<&mut Link, BackendError> {
         if let Some(link) = &mut self.link
             && !link.settle().await
+            && let Some(link) = self.link.take()
         {
-            self.link = None;
+            link.bury().await;
         }
         match &mut self.link {
             Some(_) => {}
@@ -102,11 +111,15 @@ impl Slot {
         self.link.as_mut().ok_or_else(|| BackendError::Ended(String::new()))
     }
 
-    fn lost(&mut self, error: &io::Error) -> Output {
-        let end = self.link.take().map_or_else(String::new, |mut link| epitaph(&mut link.process));
-        let why =
-            if error.kind() == io::ErrorKind::UnexpectedEof { String::new() } else { format!(": {error}") };
-        nothing(Exit::Lost(format!("slot process ended unexpectedly{end}{why}")))
+    async fn lost(&mut self, error: &io::Error) -> Output {
+        let end = match self.link.take() {
+            Some(link) => link.bury().await,
+            None => String::new(),
+        };
+        nothing(Exit::Lost(match error.kind() {
+            io::ErrorKind::UnexpectedEof => format!("slot process ended unexpectedly{end}"),
+            _ => format!("slot process is of no use any more: {error}"),
+        }))
     }
 }
 
@@ -116,7 +129,7 @@ struct CancelOnDrop<'a>(&'a mut Slot);
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(link) = &mut self.0.link
-            && link.state == State::Running
+            && matches!(link.state, State::Running { .. })
             && let Ok(frame) = encode(&Request::Cancel)
         {
             // Should the socket be full, the next job's hand-over asks again.
@@ -132,8 +145,8 @@ enum State {
     Idle,
     /// A job is half handed over.
     Sending,
-    /// A job runs.
-    Running,
+    /// A job runs, and has an end by then.
+    Running { until: Instant },
 }
 
 #[derive(Debug)]
@@ -146,16 +159,16 @@ struct Link {
 
 impl Link {
     async fn open(config: &SlotConfig) -> Result<Self, BackendError> {
-        let Launched { process, socket } = launch(&config.launcher)?;
+        let Launched { process, socket } = launch::launch(&config.launcher)?;
         socket.set_nonblocking(true).map_err(BackendError::Talk)?;
         let socket = UnixStream::from_std(socket).map_err(BackendError::Talk)?;
         let mut link = Self { process, socket, inbox: Inbox::default(), state: State::Idle };
-        let greeted = link.greet(config).await;
+        let greeted = within(Instant::now() + SILENCE, link.greet(config)).await;
         match greeted {
             Ok(Response::Ready) => Ok(link),
             Ok(Response::Refused(why)) => Err(BackendError::Refused(why)),
             Ok(Response::Done(_)) => Err(BackendError::Talk(io::ErrorKind::InvalidData.into())),
-            Err(_) => Err(BackendError::Ended(epitaph(&mut link.process))),
+            Err(_) => Err(BackendError::Ended(link.bury().await)),
         }
     }
 
@@ -181,8 +194,10 @@ impl Link {
         }
     }
 
+    /// What became of the job that runs.
     async fn output(&mut self) -> io::Result<Output> {
-        match self.response().await? {
+        let State::Running { until } = self.state else { return Err(io::ErrorKind::NotFound.into()) };
+        match within(until, self.response()).await? {
             Response::Done(output) => {
                 self.state = State::Idle;
                 Ok(output)
@@ -201,7 +216,7 @@ impl Link {
         match self.state {
             State::Idle => true,
             State::Sending => false,
-            State::Running => self.cancel().await.is_ok() && self.output().await.is_ok(),
+            State::Running { .. } => self.cancel().await.is_ok() && self.output().await.is_ok(),
         }
     }
 
@@ -210,8 +225,21 @@ impl Link {
         let _ = self.socket.shutdown().await;
         let farewell = async { while self.response().await.is_ok() {} };
         let _ = tokio::time::timeout(FAREWELL, farewell).await;
-        epitaph(&mut self.process);
+        self.bury().await;
     }
+
+    /// See [`launch::bury`]; away from the thread that everything else waits on.
+    async fn bury(self) -> String {
+        let buried = tokio::task::spawn_blocking(move || launch::bury(self.process));
+        buried.await.unwrap_or_default()
+    }
+}
+
+/// A far-off moment, where a job's wall time has no end.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// An error and its causes on one line.

@@ -30,6 +30,7 @@ pub(super) enum Stage {
     Execute,
 }
 
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the standard library reports no stages"))]
 impl Stage {
     const ALL: [Self; 7] =
         [Self::Pipe, Self::Clone, Self::Group, Self::Orphaned, Self::Streams, Self::Directory, Self::Execute];

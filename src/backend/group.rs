@@ -16,6 +16,7 @@ impl Leader {
     }
 
     /// Its process id.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the standard library reaps there"))]
     pub(super) fn pid(self) -> Pid {
         self.0
     }
@@ -27,6 +28,7 @@ impl Leader {
     }
 
     /// Kills the process alone. That it has ended is no error.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "orphans cannot be found there"))]
     pub(super) fn kill(self) {
         let _ = rustix::process::kill_process(self.0, Signal::KILL);
     }

@@ -7,10 +7,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::environment::Environment;
 use super::frame::FrameError;
+#[cfg(target_os = "linux")]
+use super::orphans::end_session;
+#[cfg(not(target_os = "linux"))]
+use super::portable::end_session;
 use super::request::Setup;
 use super::slot::SLOT_ARGUMENT;
 
@@ -102,9 +106,16 @@ pub(super) fn launch(launcher: &Launcher) -> Result<Launched, BackendError> {
     Ok(Launched { process, socket })
 }
 
-/// How a slot process that closed its socket ended: `: signal: 9 (SIGKILL)`.
-pub(super) fn epitaph(process: &mut Child) -> String {
-    // It may have closed the socket without ending; it is of no use either way.
+/// Makes sure that a slot process that closed its socket, or does not answer, has ended, and what it ran with it. Says
+/// how it ended: `: signal: 9 (SIGKILL)`. May take a moment.
+pub(super) fn bury(mut process: Child) -> String {
+    // One that has ended is not there to be killed.
     let _ = process.kill();
-    process.wait().map_or_else(|_| String::new(), |status| format!(": {status}"))
+    let status = process.wait();
+    if !status.as_ref().is_ok_and(ExitStatus::success)
+        && let Ok(id) = i32::try_from(process.id())
+    {
+        end_session(id);
+    }
+    status.map_or_else(|_| String::new(), |status| format!(": {status}"))
 }

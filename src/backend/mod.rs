@@ -32,6 +32,7 @@ mod program;
 #[cfg(target_os = "linux")]
 mod orphans;
 #[cfg(any(not(target_os = "linux"), test))]
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "compiled on Linux for its tests only"))]
 mod portable;
 #[cfg(target_os = "linux")]
 mod spawn;

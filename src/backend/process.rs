@@ -208,7 +208,7 @@ impl Pump {
 
     /// Takes what is left in the pipes without waiting for more.
     fn drain(&mut self, scratch: &mut [u8]) {
-        loop {
+        while self.stdout.pipe().is_some() || self.stderr.pipe().is_some() {
             let [stdout, stderr] = ready([self.stdout.pipe(), self.stderr.pipe()], Duration::ZERO);
             if !stdout && !stderr {
                 return;

@@ -18,6 +18,13 @@ use super::process::{Runner, nothing};
 use super::request::{Request, Response, Setup};
 use crate::job::Exit;
 
+/// On Linux the slot has the default action of SIGPIPE, which its jobs need and which would end it without a word;
+/// elsewhere the standard library has it ignored.
+#[cfg(target_os = "linux")]
+const QUIETLY: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const QUIETLY: SendFlags = SendFlags::empty();
+
 /// The argument that makes this program a slot.
 pub const SLOT_ARGUMENT: &str = "--slot";
 
@@ -151,8 +158,7 @@ impl Link {
 
 fn send_all(mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        // The default action of SIGPIPE, which jobs need, would end the slot without a word.
-        match rustix::net::send(rustix::stdio::stdin(), bytes, SendFlags::NOSIGNAL) {
+        match rustix::net::send(rustix::stdio::stdin(), bytes, QUIETLY) {
             Ok(count) => bytes = &bytes[count..],
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),

@@ -10,7 +10,7 @@
     reason = "clone, execve, wait4 and signal dispositions have no safe wrapper that shares memory"
 )]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -30,6 +30,9 @@ const STACK: usize = 4096;
 
 /// Neither files nor pipes get core dumps: a limit of 0 would not stop a piped `core_pattern`, 1 stops both.
 const NO_CORE: u64 = 1;
+
+/// Bytes of the kernel's signal set.
+const SIGSET: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 16 } else { 8 };
 
 /// Starts processes; made once, by the only thread of a slot process.
 pub(super) struct Spawner {
@@ -213,7 +216,7 @@ extern "C" fn child_main(plan: *mut c_void) -> c_int {
 
 /// Texts as `execve` takes them; valid while the texts are.
 fn pointers(texts: &[CString]) -> Vec<*const c_char> {
-    texts.iter().map(|text| text.as_c_str()).map(CStr::as_ptr).chain([ptr::null()]).collect()
+    texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
 /// The error of the last system call of this thread; needs no memory.
@@ -229,17 +232,16 @@ fn close_all_from(first: c_int) {
 }
 
 /// Undoes what a parent ignores or blocks (`nohup`, a shell's background job, this program's own start): ignored
-/// signals and the mask survive `execve`, handlers do not.
+/// signals and the mask survive `execve`.
 fn reset_signals() {
+    // Zeros are the default action, whatever the order of the kernel's fields; no structure is longer.
+    let default = [0u64; 8];
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: all-zero is a valid `sigaction`; the pointers are valid; the default action runs no code of ours.
+        // SAFETY: the pointer is valid for the call, and the default action runs no code of ours. Asked of the kernel
+        // itself, because the C library keeps two signals to itself, ignored or not. Two signals cannot be changed.
         unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            let known = libc::sigaction(signal, ptr::null(), &raw mut action) == 0;
-            if known && action.sa_sigaction == libc::SIG_IGN {
-                libc::signal(signal, libc::SIG_DFL);
-            }
-        }
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ptr::null_mut::<u64>(), SIGSET)
+        };
     }
     // SAFETY: an emptied set, valid for the call.
     unsafe {

@@ -47,6 +47,9 @@ function parse(args) {
   return { groups: groups.filter((group) => group.length), own };
 }
 
+// Every V8 knows these; asking it takes longer than most tests.
+const CERTAIN = /^--(random-seed=|allow-natives-syntax$|use-strict$|stack-size=)/;
+
 const NOT_V8 = ['--test', '--omit-quit', '--invoke-weak-callbacks', '--testing-d8-test-runner', '--no-arguments',
   '--enable-inspector', '--hard-abort', '--nohard-abort', '--no-hard-abort'];
 
@@ -56,7 +59,7 @@ function flag(text) {
   else if (name === '--ignore-unhandled-promises') options.ignoreRejections = true;
   else if (name === '--expose-gc') options.gcName = 'gc';
   else if (name.startsWith('--expose-gc-as=')) options.gcName = name.slice(15);
-  else if (!NOT_V8.includes(name) && known(name)) v8.setFlagsFromString(text);
+  else if (CERTAIN.test(name) || (!NOT_V8.includes(name) && known(name))) v8.setFlagsFromString(text);
 }
 
 // V8 prints a complaint about a flag it does not know, so Node is asked first.

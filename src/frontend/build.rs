@@ -288,14 +288,11 @@ fn modern_build(dir: &Path, config: &Map<String, Json>, dialect: Dialect) -> Res
 }
 
 fn modern_mode_flags(debug: bool, properties: &Properties, dialect: Dialect) -> Vec<String> {
-    // Builds since ~14 say what they have; before that, debug meant both.
-    let has = |name: &str| match properties.get(name) {
-        Some(value) => debug && *value == Property::Bool(true),
-        None => debug,
-    };
-    let newest = dialect.era == Era::V157;
+    // Builds since 11 say what they have; before that, debug meant both.
+    let says = ["verify_heap", "slow_dchecks"].iter().any(|name| properties.contains_key(*name));
+    let has = |name: &str| debug && properties.get(name) == Some(&Property::Bool(true));
     let mut flags = vec!["--nohard-abort".to_owned()];
-    if newest {
+    if says {
         flags.extend(has("verify_heap").then(|| "--verify-heap".to_owned()));
         flags.extend(has("slow_dchecks").then(|| "--enable-slow-asserts".to_owned()));
     } else if debug {
@@ -350,6 +347,26 @@ const KEYS_102: &[(&str, &str)] = &[
     ("v8_dict_property_const_tracking", "dict_property_const_tracking"),
 ];
 
+/// Keys that 2023 added, with the names status files know them by; a build may lack them.
+const KEYS_2023: &[(&str, &str)] = &[
+    ("v8_code_comments", "code_comments"),
+    ("is_component_build", "component_build"),
+    ("v8_enable_conservative_stack_scanning", "conservative_stack_scanning"),
+    ("v8_enable_debug_code", "debug_code"),
+    ("v8_enable_direct_local", "direct_local"),
+    ("v8_enable_disassembler", "disassembler"),
+    ("v8_enable_gdbjit", "gdbjit"),
+    ("is_clang_coverage", "clang_coverage"),
+    ("is_DEBUG_defined", "DEBUG_defined"),
+    ("is_official_build", "official_build"),
+    ("v8_enable_maglev", "has_maglev"),
+    ("v8_enable_slow_dchecks", "slow_dchecks"),
+    ("v8_enable_turbofan", "has_turbofan"),
+    ("v8_enable_verify_heap", "verify_heap"),
+    ("v8_disable_write_barriers", "disable_write_barriers"),
+    ("v8_jitless", "has_jitless"),
+];
+
 fn modern_properties(config: &Map<String, Json>, path: &Path) -> Result<Properties, BuildError> {
     // The raw keys first: since ~13 they are the names that status files use.
     let mut properties: Properties =
@@ -361,6 +378,8 @@ fn modern_properties(config: &Map<String, Json>, path: &Path) -> Result<Properti
                 .ok_or_else(|| BuildError::MissingKey { path: path.to_owned(), key: (*key).to_owned() })?;
             properties.insert((*name).to_owned(), Property::Bool(value == &Json::Bool(true)));
         }
+        let added = KEYS_2023.iter().filter(|(key, _)| config.contains_key(*key));
+        properties.extend(added.map(|(key, name)| ((*name).to_owned(), Property::Bool(flag(config, key)))));
         let i18n = flag(config, "v8_enable_i18n_support");
         properties.insert("no_i18n".to_owned(), Property::Bool(!i18n));
     }

@@ -69,12 +69,21 @@ pub struct RerunRule {
 pub struct Dialect {
     /// Its generation.
     pub era: Era,
+    /// Major and minor version, for the few rules that changed within a generation.
+    pub version: (u32, u32),
 }
 
 impl Dialect {
-    /// The dialect of a generation.
+    /// The dialect of a generation, as of the version that named it.
     pub fn new(era: Era) -> Self {
-        Dialect { era }
+        let version = match era {
+            Era::V2015 => (4, 3),
+            Era::V62 => (6, 2),
+            Era::V102 => (10, 2),
+            Era::V13 => (13, 0),
+            Era::V157 => (15, 7),
+        };
+        Dialect { era, version }
     }
 
     /// Finds out which rules a checkout follows.
@@ -83,7 +92,8 @@ impl Dialect {
     /// When the folder is no V8 checkout.
     pub fn detect(workspace: &Path) -> Result<Self, DialectError> {
         let runner = |file: &str| workspace.join("tools").join(file).is_file();
-        let era = match version(workspace) {
+        let version = version(workspace);
+        let era = match version {
             Some((major, _)) if major < 5 => Era::V2015,
             Some((major, minor)) if (major, minor) >= (15, 7) => Era::V157,
             Some((major, _)) if major >= 13 => Era::V13,
@@ -95,7 +105,8 @@ impl Dialect {
             None if runner("run-tests.py") => Era::V2015,
             None => return Err(DialectError::NoCheckout(workspace.to_owned())),
         };
-        Ok(Dialect { era })
+        let known = Dialect::new(era);
+        Ok(Dialect { version: version.unwrap_or(known.version), ..known })
     }
 
     /// 2015 and 6.2: one program, flags before files, architectures and modes on the command line.
@@ -207,9 +218,14 @@ impl Dialect {
         Duration::from_secs(60)
     }
 
-    /// Whether SLOW is implied by HEAVY (10.2; since then HEAVY has a list of its own).
+    /// Whether SLOW is implied by HEAVY (10.2 to 11.6; in 12.6 HEAVY has a list of its own).
     pub fn heavy_is_slow(self) -> bool {
-        matches!(self.era, Era::V102 | Era::V13)
+        self.era == Era::V102 && self.version < (12, 0)
+    }
+
+    /// Whether an ASAN build's own flag goes to d8 only (12.6) instead of to every shell (11.6).
+    pub fn has_d8_flags(self) -> bool {
+        self.version >= (12, 0)
     }
 
     /// The file name people know the runner by, for V8's own messages.

@@ -34,6 +34,8 @@ pub struct Lowering<'a> {
     pub prefix: &'a [String],
     /// Flags for every command.
     pub extra_flags: &'a [String],
+    /// Flags for every command of d8, behind those.
+    pub d8_flags: &'a [String],
     /// `--isolates`.
     pub isolates: bool,
     /// The run's seed; none when each subtest has its own.
@@ -170,7 +172,10 @@ impl Lowering<'_> {
             parameters.extend(texts(self.extra_flags));
             return parameters;
         }
-        for group in [&self.build.mode_flags[..], self.extra_flags, &flags.variant, &recipe.source_flags] {
+        let d8_flags = if self.test_flag(recipe).is_some() { self.d8_flags } else { &[] };
+        for group in
+            [&self.build.mode_flags[..], self.extra_flags, d8_flags, &flags.variant, &recipe.source_flags]
+        {
             parameters.extend(texts(group));
         }
         parameters.extend(texts(&recipe.suite_flags));

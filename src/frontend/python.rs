@@ -243,7 +243,7 @@ fn called(call: &ruff_python_ast::ExprCall, known: &Constants) -> Option<Literal
 /// With the place and the parser's words when it is no expression.
 pub fn expression(source: Source<'_>) -> Result<Expr, (Place, String)> {
     ruff_python_parser::parse_expression(source.text)
-        .map(|parsed| parsed.into_expr())
+        .map(ruff_python_parser::Parsed::into_expr)
         .map_err(|error| (source.place(error.location.start()), error.error.to_string()))
 }
 

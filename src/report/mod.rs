@@ -1,7 +1,7 @@
 //! Telling people and programs what happens: sinks of run events.
 //!
 //! Sees [`RunEvent`]s only, never the session; decides nothing. A style is a pure machine from events to text
-//! ([`render`]); only [`printer`] and [`file`] write. Text that a test, a file name or a peer made passes
+//! (`render`); only `printer` and [`file`] write. Text that a test, a file name or a peer made passes
 //! [`untrusted`] before it reaches a terminal.
 
 pub mod config;

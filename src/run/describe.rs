@@ -73,7 +73,7 @@ impl Describe<'_> {
     /// A line for a POSIX shell: the folder, the variables, the command.
     fn repeat(&self, argv: &[String], lowered: &Lowered) -> String {
         let quote = |text: &str| {
-            shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), |text| text.into_owned())
+            shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), std::borrow::Cow::into_owned)
         };
         let folder = quote(&self.workspace.to_string_lossy());
         let variables =

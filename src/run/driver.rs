@@ -138,7 +138,7 @@ impl Driver<'_, '_> {
     /// Gives every idle slot something to do.
     fn fill(&mut self) {
         while let Some(slot) = self.idle.last().copied() {
-            let Some(assignment) = self.session.next() else { return };
+            let Some(assignment) = self.session.take() else { return };
             let case = &self.run.selection.cases[assignment.case as usize];
             match self.run.lowering.lower(self.run.selection, case, assignment.case) {
                 Ok(lowered) => {

@@ -1,6 +1,6 @@
 //! One run: which case comes next, which runs again, when it is over, and what the exit code says.
 //!
-//! Pure. Inputs: [`Session::next`] when a slot is free, [`Session::finished`] when a run of a case was judged,
+//! Pure. Inputs: [`Session::take`] when a slot is free, [`Session::finished`] when a run of a case was judged,
 //! [`Session::stop`] when somebody or some limit ends the run. Outputs: what to start, whether to rerun, whether to
 //! stop, and the counts. Invariants: a case is handed out once and again only as its own rerun; it is counted once;
 //! after a stop nothing is handed out. Never knows commands, slots or clocks: durations arrive with results.
@@ -116,7 +116,7 @@ impl Session {
     }
 
     /// What a free slot should run; none if nothing may start now.
-    pub fn next(&mut self) -> Option<Assignment> {
+    pub fn take(&mut self) -> Option<Assignment> {
         if self.stop.is_some() {
             return None;
         }
@@ -302,7 +302,7 @@ mod tests {
         let (mut started, mut busy) = (Vec::new(), VecDeque::new());
         while !session.is_over() {
             while busy.len() < slots {
-                let Some(assignment) = session.next() else { break };
+                let Some(assignment) = session.take() else { break };
                 started.push(assignment);
                 busy.push_back(assignment);
             }
@@ -340,7 +340,7 @@ mod tests {
         let slow = |era| {
             let mut session = Session::new(Plan { rerun_count: 5, ..plan(1, era) });
             let mut runs = 0;
-            while let Some(next) = session.next() {
+            while let Some(next) = session.take() {
                 runs += 1;
                 session.finished(next.case, next.run, Outcome::Unexpected, Duration::from_secs(4));
             }
@@ -362,17 +362,17 @@ mod tests {
     fn heavy_cases_run_a_few_at_a_time_and_none_is_forgotten() {
         let heavy = Plan { heavy: vec![0, 1, 2], heavy_limit: 1, ..plan(5, Era::V102) };
         let mut session = Session::new(heavy);
-        let first: Vec<u32> = std::iter::from_fn(|| session.next()).map(|next| next.case).collect();
+        let first: Vec<u32> = std::iter::from_fn(|| session.take()).map(|next| next.case).collect();
         assert_eq!(first, [0, 3, 4]);
         session.finished(0, 1, Outcome::Expected, Duration::ZERO);
-        assert_eq!(session.next().map(|next| next.case), Some(1));
-        assert_eq!(session.next(), None);
+        assert_eq!(session.take().map(|next| next.case), Some(1));
+        assert_eq!(session.take(), None);
     }
 
     #[test]
     fn late_and_double_results_have_no_effect() {
         let mut session = Session::new(plan(2, Era::V102));
-        session.next();
+        session.take();
         session.finished(0, 1, Outcome::Expected, Duration::ZERO);
         let before = session.counts();
         assert_eq!(session.finished(0, 1, Outcome::Unexpected, Duration::ZERO), Reaction::default());
@@ -434,9 +434,9 @@ mod tests {
         #[test]
         fn nothing_starts_after_a_stop(cases in 1u32..20, before in 0usize..20) {
             let mut session = Session::new(plan(cases, Era::V102));
-            let started: Vec<_> = (0..before).filter_map(|_| session.next()).collect();
+            let started: Vec<_> = (0..before).filter_map(|_| session.take()).collect();
             session.stop(Stop::Interrupt);
-            prop_assert_eq!(session.next(), None);
+            prop_assert_eq!(session.take(), None);
             for start in &started {
                 session.abandoned(start.case);
             }

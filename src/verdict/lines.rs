@@ -30,9 +30,7 @@ pub(super) fn split(text: &str, dialect: Dialect) -> Vec<&str> {
 pub(super) fn difference(expected: &str, comments: bool, stdout: &str, dialect: Dialect) -> Option<String> {
     let wanted = expected_lines(expected, comments);
     let lines = split(stdout, dialect);
-    let Some(block) = compared_block(&lines) else {
-        return None;
-    };
+    let block = compared_block(&lines)?;
     let got: Vec<&str> =
         block.iter().map(|line| line.trim()).filter(|line| !ignored(line, dialect)).collect();
     let length = wanted.len().max(got.len());

@@ -1,1 +1,13 @@
 //! The integration tests: one binary, a module an area.
+
+/// Running the real program.
+mod support;
+
+/// Real processes through real slots: what a job may do, and what is left of it.
+mod backend;
+/// Old eras: small trees with the layout and words of 2015 and 6.2.
+mod eras;
+/// The sample tree against its model, on the embedded engine and on Node.js; errors and exit codes.
+mod sample;
+/// Rules of the house, checked on the sources.
+mod tidy;

@@ -92,7 +92,7 @@ pub struct Args {
     /// Comma-separated list of `arch.mode`; overrides both.
     #[arg(long, help_heading = "Tree and build")]
     pub arch_and_mode: Option<String>,
-    /// Binaries are in <outdir>/<mode>.
+    /// Binaries are in OUTDIR/MODE.
     #[arg(long, help_heading = "Tree and build")]
     pub buildbot: bool,
     /// Directory with the executables.
@@ -101,7 +101,7 @@ pub struct Args {
     /// Deprecated: its folder is taken as --shell-dir.
     #[arg(long, value_name = "FILE", help_heading = "Tree and build")]
     pub shell: Option<PathBuf>,
-    /// Directory of suites; default: <checkout>/test.
+    /// Directory of suites; default: `test` in the checkout.
     #[arg(long, value_name = "DIR", help_heading = "Tree and build")]
     pub test_root: Option<PathBuf>,
     /// What runs the JavaScript.

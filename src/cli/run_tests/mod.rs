@@ -20,7 +20,7 @@ use super::words::{Shell, cache_folder, chain};
 use crate::backend::{self, BackendError, Environment, Roots, SlotConfig};
 use crate::engine::{Engine, EngineError};
 use crate::frontend::dialect::{Dialect, Era, version};
-use crate::frontend::discover::SuiteContext;
+use crate::frontend::discover::{PYTHON, SuiteContext};
 use crate::frontend::features::{Features, features};
 use crate::frontend::lower::Lowering;
 use crate::frontend::select::Selection;
@@ -167,10 +167,13 @@ fn execute(
     };
     let build_dir = setup.build.dir.clone();
     let lister = |program: &str, arguments: &[&str]| {
-        let mut words: Vec<String> = setup.prefix.clone();
-        words.push(build_dir.join(program).to_string_lossy().into_owned());
-        words.extend(arguments.iter().map(|text| (*text).to_owned()));
-        words.extend(setup.extra_flags.iter().cloned());
+        let own = |words: &[&str]| words.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let words = if program == PYTHON {
+            [own(&[PYTHON]), own(arguments)].concat()
+        } else {
+            let binary = build_dir.join(program).to_string_lossy().into_owned();
+            [setup.prefix.clone(), vec![binary], own(arguments), setup.extra_flags.clone()].concat()
+        };
         backend::ask(&words, &config.workspace, &slot_config(config.dialect))
             .map_err(|error| error.to_string())
     };
@@ -196,6 +199,7 @@ fn execute(
         selected: &setup.variants,
         prefix: &setup.prefix,
         extra_flags: &setup.extra_flags,
+        d8_flags: &setup.d8_flags,
         isolates: config.args.isolates,
         seed: config.seeds.run,
         draw_seed: |_| random_seed(),

@@ -9,7 +9,7 @@ use super::args::{Args, Progress};
 use super::{Prepared, line};
 use crate::frontend::dialect::Dialect;
 use crate::frontend::select::{Case, Reason, Selection};
-use crate::frontend::status::report_counts;
+use crate::frontend::status::{Keyword, report_counts};
 use crate::report::Style;
 use crate::run::describe::why;
 
@@ -72,7 +72,7 @@ fn variant<'a>(prepared: &'a Prepared<'_>, case: &Case) -> &'a str {
 }
 
 fn case_json(prepared: &Prepared<'_>, case: &Case) -> serde_json::Value {
-    let outcomes: Vec<&str> = case.matched.outcomes.iter().map(|keyword| keyword.name()).collect();
+    let outcomes: Vec<&str> = case.matched.outcomes.iter().map(Keyword::name).collect();
     json!({
         "name": prepared.selection.name(case),
         "variant": variant(prepared, case),

@@ -22,6 +22,8 @@ mod wasm;
 
 use std::path::{Path, PathBuf};
 
+pub use preparser::PYTHON;
+
 use super::dialect::{Dialect, Era};
 use super::features::Features;
 use super::status::{Keyword, Outcomes};
@@ -373,6 +375,8 @@ pub struct Suite {
     kind: Kind,
     /// Text of the suite's `testcfg.py`: which helper files it names decides between versions of one era.
     config: String,
+    /// What preparser's files ask for, once they were listed.
+    snippets: std::sync::OnceLock<preparser::Snippets>,
 }
 
 /// What listing a suite yields.
@@ -423,7 +427,7 @@ impl Suite {
             None => return Err(DiscoverError::UnknownKind { name: name.to_owned() }),
         };
         let config = String::from_utf8_lossy(&config.unwrap_or_default()).into_owned();
-        Ok(Suite { name: name.to_owned(), root, kind, config })
+        Ok(Suite { name: name.to_owned(), root, kind, config, snippets: std::sync::OnceLock::new() })
     }
 
     /// The folder's name.
@@ -468,7 +472,7 @@ impl Suite {
             Kind::WasmSpec => wasm::list_spec(self, context),
             Kind::WasmJs => wasm::list_js(self, context),
             Kind::Benchmarks => Ok(benchmarks::list(self, context)),
-            Kind::Preparser => preparser::list(self),
+            Kind::Preparser => preparser::list(self, context),
             Kind::Promises => others::list_promises(self, context),
             Kind::FileCheck => others::list_filecheck(self, context),
             Kind::Debugging => others::list_debugging(self, context),
@@ -512,7 +516,8 @@ impl Suite {
         outcomes: Outcomes,
         dialect: Dialect,
     ) -> Vec<Subtest> {
-        let fast_only = dialect.is_old() && outcomes.has(Keyword::FastVariants);
+        let fast_only =
+            dialect.is_old() && (outcomes.has(Keyword::FastVariants) || self.kind == Kind::Benchmarks);
         let variants = selected.iter().enumerate().filter(|(_, variant)| {
             let standard = variant.as_str() == "default";
             if outcomes.has(Keyword::NoVariants) || self.only_standard(dialect) {

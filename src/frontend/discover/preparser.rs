@@ -1,41 +1,71 @@
 //! preparser (until 2019): `.pyt` files that call `Test(…)` and `Template(…)(…)` (reference §4.11).
 //!
-//! They are Python programs; what they are made of here is literals, loops-free calls, and templates with
-//! replacements, and only that is understood. Anything else names the line instead of guessing.
+//! They are Python programs, with functions and loops, so Python runs them: a few lines of ours define the two names,
+//! run the file and print what it asked for. Without a Python the suite is left out, with a word.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use ruff_python_ast::{Expr, ExprCall, PySourceType, Stmt};
+use serde::Deserialize;
 
-use super::{Check, DiscoverError, Listing, Part, Recipe, Suite, Test};
-use crate::frontend::python::{Source, start};
+use super::{Check, DiscoverError, Listing, Part, Recipe, Suite, SuiteContext, Test};
 use crate::job::Arg;
 
+/// Defines what the files call and prints a JSON object a test.
+const PROGRAM: &str = r#"
+import json, re, sys
+def Test(name, source, expectation, extra_flags=[]):
+    print(json.dumps({"name": name, "source": source, "throws": bool(expectation), "flags": extra_flags}))
+def Template(name, source):
+    def make(replacements, expectation):
+        testname, testsource = name, source
+        # The longest first: one key may begin another.
+        for key in sorted(replacements, key=len, reverse=True):
+            testname = testname.replace("$" + key, replacements[key])
+            testsource = testsource.replace("$" + key, replacements[key])
+        Test(testname, testsource, expectation)
+    return make
+with open(sys.argv[1]) as file:
+    # The files are Python 2, to which \\u means nothing in a string.
+    text = re.sub(r"(?<!\\)\\u", r"\\\\u", file.read())
+exec(compile(text, sys.argv[1], "exec"), {"Test": Test, "Template": Template})
+"#;
+
+/// The interpreter, as the caller's lister knows it.
+pub const PYTHON: &str = "python3";
+
 /// One test as its file describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Snippet {
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Snippet {
     name: String,
     source: String,
     throws: bool,
     flags: Vec<String>,
 }
 
+/// Snippets by the test's name.
+pub(super) type Snippets = BTreeMap<String, Snippet>;
+
 /// Lists the tests of all `.pyt` files, by file.
-pub(super) fn list(suite: &Suite) -> Result<Listing, DiscoverError> {
+pub(super) fn list(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing, DiscoverError> {
     let mut listing = Listing::default();
+    let mut known = Snippets::new();
     for file in files(suite)? {
-        match snippets(suite, &file) {
+        let path = suite.root.join(format!("{file}.pyt"));
+        match (context.lister)(PYTHON, &["-c", PROGRAM, &path.to_string_lossy()]).and_then(|text| read(&text))
+        {
             Ok(snippets) => {
-                let names = snippets.into_iter().map(|snippet| format!("{file}/{}", snippet.name));
-                listing.tests.extend(names.map(|name| Test::named(name, None)));
+                for snippet in snippets {
+                    let name = format!("{file}/{}", snippet.name);
+                    listing.tests.push(Test::named(name.clone(), None));
+                    known.insert(name, snippet);
+                }
             }
-            // A file that needs a real Python leaves out its own tests, and says so.
-            Err(error @ DiscoverError::Source { .. }) => listing.left_out.push(format!("{error}; left out")),
-            Err(error) => return Err(error),
+            Err(what) => listing.left_out.push(format!("{} left out: {what}", path.display())),
         }
     }
     listing.candidates = listing.tests.len();
+    // A suite is listed once; a second listing would find the same.
+    let _ = suite.snippets.set(known);
     Ok(listing)
 }
 
@@ -49,148 +79,21 @@ fn files(suite: &Suite) -> Result<Vec<String>, DiscoverError> {
     Ok(names)
 }
 
+fn read(text: &str) -> Result<Vec<Snippet>, String> {
+    text.lines().map(|line| serde_json::from_str(line).map_err(|error| error.to_string())).collect()
+}
+
 /// Describes a test: the snippet on the command line, before the variant's flags.
 pub(super) fn recipe(suite: &Suite, test: &Test) -> Result<Recipe, DiscoverError> {
-    let (file, name) = test.name.split_once('/').unwrap_or((&test.name, ""));
-    let path = suite.root.join(format!("{file}.pyt"));
-    let found = snippets(suite, file)?.into_iter().find(|snippet| snippet.name == name);
-    let snippet = found.ok_or(DiscoverError::Vanished { path })?;
+    let snippet = suite.snippets.get().and_then(|snippets| snippets.get(&*test.name));
+    let path = || suite.root.join(&*test.name);
+    let snippet = snippet.ok_or_else(|| DiscoverError::Vanished { path: path() })?;
     let mut recipe = Recipe::d8(Check::ExitCode);
     recipe.files = vec![Arg::Text("-e".to_owned()), Arg::Text(snippet.source.replace('\n', " "))];
     recipe.files.extend(snippet.throws.then(|| Arg::Text("--throws".to_owned())));
-    recipe.files.extend(snippet.flags.into_iter().map(Arg::Text));
+    recipe.files.extend(snippet.flags.iter().cloned().map(Arg::Text));
     recipe.layout = &[Part::Files, Part::TestFlags];
     Ok(recipe)
-}
-
-fn snippets(suite: &Suite, file: &str) -> Result<Vec<Snippet>, DiscoverError> {
-    let path = suite.root.join(format!("{file}.pyt"));
-    let bytes =
-        std::fs::read(&path).map_err(|source| DiscoverError::Unreadable { path: path.clone(), source })?;
-    let text = String::from_utf8_lossy(&bytes);
-    read(&path, &text)
-        .map_err(|(line, what)| DiscoverError::Source { path, what: format!("line {line}: {what}") })
-}
-
-type Problem = (u32, String);
-
-/// Reads the statements of a file.
-fn read(path: &Path, text: &str) -> Result<Vec<Snippet>, Problem> {
-    let source = Source { path, text };
-    let parsed = ruff_python_parser::parse_unchecked_source(text, PySourceType::Python);
-    let mut reader = Reader { source, templates: BTreeMap::new(), snippets: Vec::new() };
-    parsed.suite().iter().try_for_each(|statement| reader.statement(statement))?;
-    Ok(reader.snippets)
-}
-
-struct Reader<'a> {
-    source: Source<'a>,
-    /// Name and source of each template, by the name it is assigned to.
-    templates: BTreeMap<String, (String, String)>,
-    snippets: Vec<Snippet>,
-}
-
-impl Reader<'_> {
-    fn problem<T>(&self, at: &Expr, what: &str) -> Result<T, Problem> {
-        Err((self.source.line(start(at)), what.to_owned()))
-    }
-
-    fn statement(&mut self, statement: &Stmt) -> Result<(), Problem> {
-        match statement {
-            Stmt::Assign(assign) => self.assign(&assign.targets, &assign.value),
-            Stmt::Expr(expression) => match &*expression.value {
-                Expr::Call(call) => self.call(call),
-                Expr::StringLiteral(_) => Ok(()),
-                other => self.problem(other, "only Test(…) and templates are understood"),
-            },
-            Stmt::FunctionDef(function) => {
-                Err((self.source.line(function.range.start()), "functions are not understood".to_owned()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn assign(&mut self, targets: &[Expr], value: &Expr) -> Result<(), Problem> {
-        let ([Expr::Name(name)], Expr::Call(call)) = (targets, value) else {
-            return self.problem(value, "only templates may be assigned");
-        };
-        let template = self.template(call)?;
-        self.templates.insert(name.id.to_string(), template);
-        Ok(())
-    }
-
-    fn template(&self, call: &ExprCall) -> Result<(String, String), Problem> {
-        match (&*call.func, &*call.arguments.args) {
-            (Expr::Name(function), [name, source]) if function.id.as_str() == "Template" => {
-                Ok((self.text(name)?, self.text(source)?))
-            }
-            (function, _) => self.problem(function, "a template needs a name and a source"),
-        }
-    }
-
-    fn call(&mut self, call: &ExprCall) -> Result<(), Problem> {
-        let arguments = &*call.arguments.args;
-        match &*call.func {
-            Expr::Name(function) if function.id.as_str() == "Test" => self.test(arguments, &call.func),
-            Expr::Name(function) => {
-                let template = self.templates.get(function.id.as_str()).cloned();
-                self.use_template(template, arguments, &call.func)
-            }
-            Expr::Call(inner) => {
-                let template = self.template(inner)?;
-                self.use_template(Some(template), arguments, &call.func)
-            }
-            other => self.problem(other, "only Test(…) and templates are understood"),
-        }
-    }
-
-    fn test(&mut self, arguments: &[Expr], at: &Expr) -> Result<(), Problem> {
-        let [name, source, expectation, rest @ ..] = arguments else {
-            return self.problem(at, "Test needs a name, a source and an expectation");
-        };
-        let flags = match rest {
-            [Expr::List(list), ..] => {
-                list.elts.iter().map(|flag| self.text(flag)).collect::<Result<_, _>>()?
-            }
-            _ => Vec::new(),
-        };
-        let (name, source) = (self.text(name)?, self.text(source)?);
-        self.snippets.push(Snippet { name, source, throws: throws(expectation), flags });
-        Ok(())
-    }
-
-    fn use_template(
-        &mut self,
-        template: Option<(String, String)>,
-        arguments: &[Expr],
-        at: &Expr,
-    ) -> Result<(), Problem> {
-        let (Some((mut name, mut source)), [Expr::Dict(replacements), expectation, ..]) =
-            (template, arguments)
-        else {
-            return self.problem(at, "a template needs replacements and an expectation");
-        };
-        for item in &replacements.items {
-            let Some(key) = &item.key else { continue };
-            let (key, value) = (format!("${}", self.text(key)?), self.text(&item.value)?);
-            name = name.replace(&key, &value);
-            source = source.replace(&key, &value);
-        }
-        self.snippets.push(Snippet { name, source, throws: throws(expectation), flags: Vec::new() });
-        Ok(())
-    }
-
-    fn text(&self, expression: &Expr) -> Result<String, Problem> {
-        match expression {
-            Expr::StringLiteral(text) => Ok(text.value.to_str().to_owned()),
-            other => self.problem(other, "a string was expected"),
-        }
-    }
-}
-
-/// `None` expects success, a name an exception.
-fn throws(expectation: &Expr) -> bool {
-    !matches!(expectation, Expr::NoneLiteral(_))
 }
 
 #[cfg(test)]
@@ -198,19 +101,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_and_templates() {
-        let text = "# c\nTest('a', 'x\\ny', None)\nTest(\"b\", \"\"\"z\"\"\", 'syntax', ['--f'])\n\
-                    t = Template('c-$k', 'var $k;')\nt({'k': 'one'}, None)\nTemplate('d', 'e')({}, 'x')\n";
-        let snippets = read(Path::new("p.pyt"), text).unwrap();
-        let names: Vec<&str> = snippets.iter().map(|snippet| snippet.name.as_str()).collect();
-        assert_eq!(names, ["a", "b", "c-one", "d"]);
-        assert_eq!(snippets[2].source, "var one;");
-        assert_eq!((snippets[1].throws, &snippets[1].flags[..]), (true, &["--f".to_owned()][..]));
-    }
-
-    #[test]
-    fn anything_else_names_its_line() {
-        let (line, what) = read(Path::new("p.pyt"), "\nfoo.bar()\n").unwrap_err();
-        assert_eq!((line, what.as_str()), (2, "only Test(…) and templates are understood"));
+    fn what_the_program_prints_is_read_back() {
+        let line = r#"{"name": "a", "source": "x\ny", "throws": true, "flags": ["--f"]}"#;
+        let snippets = read(line).unwrap();
+        assert_eq!((snippets[0].name.as_str(), snippets[0].throws), ("a", true));
+        assert!(read("Traceback").is_err());
     }
 }

@@ -174,8 +174,7 @@ pub(super) fn recipe(
     let late = context.dialect.era >= Era::V13;
     let mut recipe = Recipe::d8(if modern || record.negative_type.is_some() {
         let completes = late && record.has("async");
-        let exception = record.negative_type.clone().filter(|_| !subtest.reverse);
-        Check::Test262 { exception, completes }
+        Check::Test262 { exception: record.negative_type.clone(), completes }
     } else {
         Check::NoFailed
     });

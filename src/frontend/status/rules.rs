@@ -275,7 +275,7 @@ impl Builder<'_, '_> {
                 *outcomes = outcomes.with(Keyword::Fail).with(Keyword::Okay);
             }
             Outcome::Keyword(Keyword::PassOrFail) => {
-                *outcomes = outcomes.with(Keyword::Pass).with(Keyword::Fail)
+                *outcomes = outcomes.with(Keyword::Pass).with(Keyword::Fail);
             }
             Outcome::Keyword(keyword) => *outcomes = outcomes.with(*keyword),
         }

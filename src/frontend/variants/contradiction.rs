@@ -93,10 +93,7 @@ impl VariantTable {
     }
 }
 
-fn named<'a>(
-    table: &'a Flags,
-    holds: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = (&'a str, &'a [String])> {
+fn named(table: &Flags, holds: impl Fn(&str) -> bool) -> impl Iterator<Item = (&str, &[String])> {
     table.iter().filter(move |(name, _)| holds(name)).map(|(name, flags)| (name.as_str(), flags.as_slice()))
 }
 
