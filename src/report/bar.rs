@@ -28,6 +28,9 @@ const CELLS: usize = 20;
 /// Before this, a rate says nothing.
 const SETTLED: Duration = Duration::from_secs(1);
 
+/// A piece of the first line and what its colour means.
+type Part = (Option<Tone>, String);
+
 /// The machine of the style.
 #[derive(Debug)]
 pub(crate) struct Bar {
@@ -117,38 +120,44 @@ impl Bar {
         lines.join("\n")
     }
 
-    /// The first line, coloured if it fits, and its width.
+    /// The first line and its width: as much as fits, in colour if whole parts do.
     fn bar(&self, columns: usize) -> (String, usize) {
-        let parts = self.parts();
-        let plain = parts.iter().map(|(_, text)| &**text).collect::<Vec<_>>().join("  ");
-        let width = plain.width();
-        if width > columns {
-            return (fit(&plain, columns), width);
+        let (gauge, percent) = gauge(self.tally.done(), self.cases);
+        let counts = self.counts();
+        let pace: Vec<Part> = self.pace().map(|pace| (Some(Tone::Dim), pace)).into_iter().collect();
+        let whole = format!("{gauge} {percent}");
+        let choices = [(whole, &pace[..]), (percent.clone(), &pace[..]), (percent.clone(), &[])];
+        for (first, pace) in choices {
+            let parts: Vec<Part> =
+                [(None, first)].into_iter().chain(counts.clone()).chain(pace.to_vec()).collect();
+            let width = joined(&parts, |_, text| text.to_owned()).width();
+            if width <= columns {
+                let say = |tone: Option<Tone>, text: &str| {
+                    tone.map_or(text.to_owned(), |tone| self.voice.say(tone, text))
+                };
+                return (joined(&parts, say), width);
+            }
         }
-        let say = |(tone, text): &(Option<Tone>, String)| {
-            tone.map_or_else(|| text.clone(), |tone| self.voice.say(tone, text))
-        };
-        (parts.iter().map(say).collect::<Vec<_>>().join("  "), width)
+        let plain = format!("{percent}  {}", joined(&counts, |_, text| text.to_owned()));
+        (fit(&plain, columns), plain.width())
     }
 
-    fn parts(&self) -> Vec<(Option<Tone>, String)> {
-        let (done, tally) = (self.tally.done(), &self.tally);
-        let mut parts = vec![
-            (None, gauge(done, self.cases)),
-            (None, format!("{done}/{}", self.cases)),
+    fn counts(&self) -> Vec<Part> {
+        let tally = &self.tally;
+        let always = [
+            (None, format!("{}/{}", tally.done(), self.cases)),
             (Some(Tone::Good), format!("{} passed", tally.passed)),
         ];
-        for (count, tone, word) in [
+        let sometimes = [
             (tally.failed, Tone::Bad, "failed"),
             (tally.flaky, Tone::Odd, "flaky"),
             (tally.not_run, Tone::Bad, "not run"),
-        ] {
-            if count > 0 {
-                parts.push((Some(tone), format!("{count} {word}")));
-            }
-        }
-        parts.extend(self.pace().map(|pace| (Some(Tone::Dim), pace)));
-        parts
+        ];
+        let some = sometimes.into_iter().filter(|(count, _, _)| *count > 0);
+        always
+            .into_iter()
+            .chain(some.map(|(count, tone, word)| (Some(tone), format!("{count} {word}"))))
+            .collect()
     }
 
     /// `12.3/s, 0:42 left`.
@@ -169,13 +178,13 @@ impl Bar {
         let all: Vec<(&CaseInfo, Duration)> =
             self.running.oldest().into_iter().filter(|(_, start)| age(*start) >= WORTH_SHOWING).collect();
         let shown = SHOWN.min(room);
-        let mut lines: Vec<String> = all
-            .iter()
-            .take(if all.len() > shown { shown.saturating_sub(1) } else { shown })
-            .map(|(case, start)| format!("{:>10}  {}", seconds(age(*start)), title(case)))
-            .collect();
-        if all.len() > lines.len() && shown > 0 {
-            lines.push(format!("{:>10}  and {} more", "", all.len() - lines.len()));
+        // A line on which only a number stood would tell less than one test.
+        let named = if all.len() > shown && shown > 1 { shown - 1 } else { shown };
+        let line =
+            |(case, start): &(&CaseInfo, Duration)| format!("{:>10}  {}", seconds(age(*start)), title(case));
+        let mut lines: Vec<String> = all.iter().take(named).map(line).collect();
+        if named < shown && all.len() > named {
+            lines.push(format!("{:>10}  and {} more", "", all.len() - named));
         }
         lines
     }
@@ -206,12 +215,16 @@ impl Render for Bar {
     }
 }
 
-/// `[=====>    ]  27%`.
-fn gauge(done: usize, all: usize) -> String {
+/// `[=====>    ]` and ` 27%`.
+fn gauge(done: usize, all: usize) -> (String, String) {
     let cells = (done * CELLS).checked_div(all).unwrap_or(CELLS).min(CELLS);
     let head = if cells < CELLS { ">" } else { "" };
     let percent = (done * 100).checked_div(all).unwrap_or(100);
-    format!("[{:<CELLS$}] {percent:>3}%", "=".repeat(cells) + head)
+    (format!("[{:<CELLS$}]", "=".repeat(cells) + head), format!("{percent:>3}%"))
+}
+
+fn joined(parts: &[Part], say: impl Fn(Option<Tone>, &str) -> String) -> String {
+    parts.iter().map(|(tone, text)| say(*tone, text)).collect::<Vec<_>>().join("  ")
 }
 
 /// As much of a text as fits in that many columns.
@@ -278,12 +291,16 @@ mod tests {
              5.0 s  mjsunit/test-4
                     and 4 more
         ");
+        insta::assert_snapshot!(visible(&busy(terminal(50, 3), 2).1), @"
+        ␍␛[1A␛[J 25%  10/40  10 passed  2.0/s, 0:15 left
+             5.0 s  mjsunit/test-0
+        ");
         insta::assert_snapshot!(visible(&busy(terminal(40, 4), 9).1), @"
-        ␍␛[2A␛[J[=====>              ]  25%  10/40  ...
+        ␍␛[2A␛[J 25%  10/40  10 passed
              5.0 s  mjsunit/test-0
                     and 8 more
         ");
-        insta::assert_snapshot!(visible(&busy(terminal(10, 1), 9).1), @"␍␛[J[=====...");
+        insta::assert_snapshot!(visible(&busy(terminal(10, 1), 9).1), @"␍␛[J 25%  ...");
     }
 
     #[test]
@@ -293,15 +310,15 @@ mod tests {
         insta::assert_snapshot!(tell(Bar::new(terminal(80, 24)), &story(results)), @"
         2 tests for x64.release on 2 slots, in /v8
         [>                   ]   0%  0/2  0 passed␍␛[J[==========>         ]  50%  1/2  1 passed  1.0/s, 0:01 left␍␛[JCRASH           mjsunit/crash (stress)
-        ended:    signal 11 (SIGSEGV), after 0.1 s
+        ended:    signal 11 (SIGSEGV), after 125 ms
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/crash.js --nohard-abort
 
         [====================] 100%  2/2  1 passed  1 failed  1.0/s, 0:00 left␍␛[Jnot as expected:
           crash           mjsunit/crash (stress)
         slowest:
-                    0.1 s mjsunit/good
-                    0.1 s mjsunit/crash (stress)
+                   125 ms mjsunit/good
+                   125 ms mjsunit/crash (stress)
         2 tests in 3.0 s: 1 passed, 1 failed
         ");
     }
@@ -317,14 +334,14 @@ mod tests {
         out 2
         ␛[2m--- stderr ---␛[0m
         err
-        ␛[2mended:   ␛[0m exit code 1, after 0.1 s
+        ␛[2mended:   ␛[0m exit code 1, after 125 ms
         ␛[2mexpected:␛[0m PASS
         ␛[2mrepeat:  ␛[0m cd /v8 && out/d8 --test test/a/b.js --nohard-abort
 
         [====================] 100%  1/1  ␛[32m0 passed␛[0m  ␛[1;31m1 failed␛[0m  ␛[2m1.0/s, 0:00 left␛[0m␍␛[Jnot as expected:
           fail            a/b
         slowest:
-                    0.1 s a/b
+                   125 ms a/b
         ␛[1;31m1 test in 2.0 s: 0 passed, 1 failed␛[0m
         ");
     }
@@ -339,7 +356,7 @@ mod tests {
         SIZE.store(30, Ordering::Relaxed);
         let text = bar.event(&RunEvent::Tick { at: Duration::from_secs(6) }).out;
         insta::assert_snapshot!(visible(&text), @"
-        ␍␛[4A␛[J[=====>              ]  25...
+        ␍␛[4A␛[J 25%  10/40  10 passed
              6.0 s  mjsunit/test-0
              6.0 s  mjsunit/test-1
         ");

@@ -117,26 +117,26 @@ mod tests {
         out 2
         --- stderr ---
         err
-        ended:    exit code 1, after 0.1 s
+        ended:    exit code 1, after 125 ms
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/bad.js --nohard-abort
 
         CRASH           mjsunit/crash (stress)
-        ended:    signal 11 (SIGSEGV), after 0.1 s
+        ended:    signal 11 (SIGSEGV), after 125 ms
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/crash.js --nohard-abort
 
         TIMEOUT         mjsunit/slow
         --- stderr ---
         slow
-        ended:    its time was up, after 0.1 s
+        ended:    its time was up, after 125 ms
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/slow.js --nohard-abort
 
         UNEXPECTED PASS mjsunit/better
         --- stdout ---
         fine
-        ended:    exit code 0, after 0.1 s
+        ended:    exit code 0, after 125 ms
         expected: FAIL
         repeat:   cd /v8 && out/d8 --test test/mjsunit/better.js --nohard-abort
 
@@ -146,12 +146,12 @@ mod tests {
         out 2
         --- stderr ---
         err
-        ended:    exit code 1, after 0.1 s
+        ended:    exit code 1, after 125 ms
         expected: PASS (a negative test: it passes by failing)
         repeat:   cd /v8 && out/d8 --test test/message/negative.js --nohard-abort
 
         NOT RUN         mjsunit/lost
-        ended:    not run: d8: no such file, after 0.1 s
+        why:      d8: no such file
         repeat:   cd /v8 && out/d8 --test test/mjsunit/lost.js --nohard-abort
 
         TRY AGAIN       mjsunit/flaky: FAIL in run 1
@@ -161,7 +161,7 @@ mod tests {
         out 2
         --- stderr ---
         err
-        ended:    exit code 1, after 0.1 s
+        ended:    exit code 1, after 125 ms
         runs:     FAIL, as expected
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/flaky.js --nohard-abort
@@ -175,11 +175,11 @@ mod tests {
           not run         mjsunit/lost
           flaky           mjsunit/flaky
         slowest:
-                    0.1 s mjsunit/crash (stress)
-                    0.1 s mjsunit/slow
-                    0.1 s mjsunit/flaky
-                    0.1 s message/negative
-                    0.1 s mjsunit/better
+                   125 ms mjsunit/crash (stress)
+                   125 ms mjsunit/slow
+                   125 ms mjsunit/flaky
+                   125 ms message/negative
+                   125 ms mjsunit/better
         8 tests in 10.0 s: 2 passed, 1 of them only when run again, 5 failed, 1 could not be run
         ");
     }
@@ -189,7 +189,7 @@ mod tests {
         insta::assert_snapshot!(tell(plain(), &story(vec![pass(case(0, "a/b"))])), @"
         1 test for x64.release on 2 slots, in /v8
         slowest:
-                    0.1 s a/b
+                   125 ms a/b
         1 test in 2.0 s: 1 passed, 0 failed
         ");
     }
@@ -213,7 +213,7 @@ mod tests {
         err
         - a
         + b
-        ended:    exit code 1, after 0.1 s
+        ended:    exit code 1, after 125 ms
         expected: PASS
         reason:   Rule X expected a flag contradiction.
         rule:     test/a/a.status:3: 'b*'
@@ -223,7 +223,7 @@ mod tests {
         not as expected:
           fail            a/b
         slowest:
-                    0.1 s a/b
+                   125 ms a/b
         1 test in 2.0 s: 0 passed, 1 failed
         ");
     }
@@ -248,16 +248,16 @@ mod tests {
         out 2
         --- stderr ---
         err
-        ended:    exit code 1, after 0.1 s
+        ended:    exit code 1, after 125 ms
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/\x1b[2Jclear\u{202e}nrut.js --nohard-abort
 
         not as expected:
           fail            mjsunit/\x1b[2Jclear\u{202e}nrut
         slowest:
-                    0.1 s mjsunit/long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-
-                    0.1 s mjsunit/ünïcödé-😀
-                    0.1 s mjsunit/\x1b[2Jclear\u{202e}nrut
+                   125 ms mjsunit/long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-
+                   125 ms mjsunit/ünïcödé-😀
+                   125 ms mjsunit/\x1b[2Jclear\u{202e}nrut
         3 tests in 4.0 s: 2 passed, 1 failed
         ");
     }
@@ -272,26 +272,26 @@ mod tests {
         out 2
         --- stderr ---
         err
-        ended:    exit code 1, after 0.1 s
+        ended:    exit code 1, after 125 ms
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/bad.js --nohard-abort
 
         CRASH           mjsunit/crash (stress)
-        ended:    signal 11 (SIGSEGV), after 0.1 s
+        ended:    signal 11 (SIGSEGV), after 125 ms
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/crash.js --nohard-abort
 
         TIMEOUT         mjsunit/slow
         --- stderr ---
         slow
-        ended:    its time was up, after 0.1 s
+        ended:    its time was up, after 125 ms
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/slow.js --nohard-abort
 
         UNEXPECTED PASS mjsunit/better
         --- stdout ---
         fine
-        ended:    exit code 0, after 0.1 s
+        ended:    exit code 0, after 125 ms
         expected: FAIL
         repeat:   cd /v8 && out/d8 --test test/mjsunit/better.js --nohard-abort
 
@@ -301,12 +301,12 @@ mod tests {
         out 2
         --- stderr ---
         err
-        ended:    exit code 1, after 0.1 s
+        ended:    exit code 1, after 125 ms
         expected: PASS (a negative test: it passes by failing)
         repeat:   cd /v8 && out/d8 --test test/message/negative.js --nohard-abort
 
         NOT RUN         mjsunit/lost
-        ended:    not run: d8: no such file, after 0.1 s
+        why:      d8: no such file
         repeat:   cd /v8 && out/d8 --test test/mjsunit/lost.js --nohard-abort
 
         TRY AGAIN       mjsunit/flaky: FAIL in run 1
@@ -316,7 +316,7 @@ mod tests {
         out 2
         --- stderr ---
         err
-        ended:    exit code 1, after 0.1 s
+        ended:    exit code 1, after 125 ms
         expected: PASS
         repeat:   cd /v8 && out/d8 --test test/mjsunit/flaky.js --nohard-abort
 
@@ -330,11 +330,11 @@ mod tests {
           not run         mjsunit/lost
           fail            mjsunit/flaky
         slowest:
-                    0.1 s mjsunit/crash (stress)
-                    0.1 s mjsunit/slow
-                    0.1 s mjsunit/flaky
-                    0.1 s message/negative
-                    0.1 s mjsunit/better
+                   125 ms mjsunit/crash (stress)
+                   125 ms mjsunit/slow
+                   125 ms mjsunit/flaky
+                   125 ms message/negative
+                   125 ms mjsunit/better
         8 tests in 9.0 s: 1 passed, 6 failed, 1 could not be run
         ~~~ standard error ~~~
         interrupted: ending the tests that run (again to leave at once)

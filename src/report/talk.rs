@@ -90,7 +90,10 @@ impl Voice {
 /// What is known of a case beside its output, each with its label.
 fn facts(case: &Settled, run: &Finished) -> Vec<(&'static str, String)> {
     let escape = |text: &str| Guard::Escape.line(text).into_owned();
-    let mut facts = vec![("ended:", format!("{}, after {}", ending(run), seconds(run.output.duration)))];
+    let mut facts = match run.actual {
+        None => vec![("why:", escape(&not_run(run)))],
+        Some(_) => vec![("ended:", format!("{}, after {}", ending(run), seconds(run.output.duration)))],
+    };
     if case.is_rerun() {
         let words: Vec<&str> = case.all().map(|run| word_for(run)).collect();
         facts.push(("runs:", words.join(", ")));
@@ -125,9 +128,7 @@ fn ending(run: &Finished) -> String {
         Exit::Ended(Status::Code(code)) => format!("exit code {code}"),
         Exit::Ended(Status::Signal(signal)) => format!("signal {signal}{}", name(*signal)),
         Exit::TimedOut(_) => "its time was up".to_owned(),
-        Exit::NotStarted(_) | Exit::Lost(_) | Exit::Cancelled => {
-            format!("not run: {}", Guard::Escape.line(&not_run(run)))
-        }
+        Exit::NotStarted(_) | Exit::Lost(_) | Exit::Cancelled => "it was not run".to_owned(),
     }
 }
 
@@ -157,7 +158,8 @@ pub(crate) fn title(case: &CaseInfo) -> String {
 /// A duration for people.
 pub(crate) fn seconds(duration: Duration) -> String {
     match duration.as_secs() {
-        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{:.1} s", duration.as_secs_f64()),
         seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     }
