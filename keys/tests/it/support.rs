@@ -1,0 +1,46 @@
+//! Nodes by number: the same small keys in every test, and how many cases to run.
+
+use std::sync::{Arc, OnceLock};
+
+use proptest::test_runner::Config;
+use testmesh_keys::identity::Identity;
+use testmesh_keys::key::PublicKey;
+
+/// Nodes of a small world.
+pub(crate) const NODES: usize = 6;
+
+const MOST: usize = 40;
+
+fn identities() -> &'static [Arc<Identity>] {
+    static ALL: OnceLock<Vec<Arc<Identity>>> = OnceLock::new();
+    let make = |seed: usize| {
+        let byte = u8::try_from(seed + 1).expect("few nodes");
+        Arc::new(Identity::from_secret_bytes([byte; 32]).expect("a key"))
+    };
+    ALL.get_or_init(|| (0..MOST).map(make).collect())
+}
+
+/// The key pair of a node.
+pub(crate) fn identity(node: usize) -> Arc<Identity> {
+    Arc::clone(&identities()[node])
+}
+
+/// The key of a node.
+pub(crate) fn key(node: usize) -> PublicKey {
+    identities()[node].public()
+}
+
+/// The node of a key.
+pub(crate) fn node(key: &PublicKey) -> usize {
+    identities().iter().position(|identity| identity.public() == *key).expect("a key of this test")
+}
+
+/// How many cases a property sees: `TESTMESH_CASES`, else the given number.
+pub(crate) fn cases(default: u32) -> u32 {
+    std::env::var("TESTMESH_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// The configuration of a property.
+pub(crate) fn config(default: u32) -> Config {
+    Config { cases: cases(default), failure_persistence: None, ..Config::default() }
+}
