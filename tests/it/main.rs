@@ -9,5 +9,7 @@ mod backend;
 mod eras;
 /// The sample tree against its model, on the embedded engine and on Node.js; errors and exit codes.
 mod sample;
+/// The dispatcher and the slots in a simulated world.
+mod sim;
 /// Rules of the house, checked on the sources.
 mod tidy;
