@@ -5,6 +5,8 @@ pub mod job;
 pub mod frontend;
 pub mod verdict;
 
+pub mod blobs;
+
 pub mod backend;
 pub mod schedule;
 pub mod worker;

@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use super::contain::Tier;
 use super::frame::{Inbox, encode};
 use super::launch::{self, BackendError, Launched, SlotConfig};
 use super::process::nothing;
@@ -40,6 +41,11 @@ impl Slot {
     pub async fn start(config: SlotConfig) -> Result<Self, BackendError> {
         let link = Link::open(&config).await?;
         Ok(Self { config, link: Some(link) })
+    }
+
+    /// How strongly its jobs are contained; [`Tier::Open`] while there is no process.
+    pub fn tier(&self) -> Tier {
+        self.link.as_ref().map_or(Tier::Open, |link| link.tier)
     }
 
     /// Runs a job to its end. A slot that is gone is replaced first; when it goes meanwhile, the job is lost.
@@ -155,6 +161,7 @@ struct Link {
     socket: UnixStream,
     inbox: Inbox,
     state: State,
+    tier: Tier,
 }
 
 impl Link {
@@ -162,10 +169,14 @@ impl Link {
         let Launched { process, socket } = launch::launch(&config.launcher)?;
         socket.set_nonblocking(true).map_err(BackendError::Talk)?;
         let socket = UnixStream::from_std(socket).map_err(BackendError::Talk)?;
-        let mut link = Self { process, socket, inbox: Inbox::default(), state: State::Idle };
+        let mut link =
+            Self { process, socket, inbox: Inbox::default(), state: State::Idle, tier: Tier::Open };
         let greeted = within(Instant::now() + SILENCE, link.greet(config)).await;
         match greeted {
-            Ok(Response::Ready) => Ok(link),
+            Ok(Response::Ready(tier)) => {
+                link.tier = tier;
+                Ok(link)
+            }
             Ok(Response::Refused(why)) => Err(BackendError::Refused(why)),
             Ok(Response::Done(_)) => Err(BackendError::Talk(io::ErrorKind::InvalidData.into())),
             Err(_) => Err(BackendError::Ended(link.bury().await)),
@@ -202,7 +213,7 @@ impl Link {
                 self.state = State::Idle;
                 Ok(output)
             }
-            Response::Ready | Response::Refused(_) => Err(io::ErrorKind::InvalidData.into()),
+            Response::Ready(_) | Response::Refused(_) => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use super::contain::Containment;
 use super::environment::Environment;
 use super::frame::FrameError;
 #[cfg(target_os = "linux")]
@@ -25,16 +26,35 @@ pub struct SlotConfig {
     pub environment: Environment,
     /// What is started.
     pub launcher: Launcher,
+    /// Protection for jobs of others; none: the jobs are this account's own.
+    pub containment: Option<Containment>,
 }
 
 impl SlotConfig {
     /// Slots that are re-execs of this program.
     pub fn new(environment: Environment) -> Self {
-        Self { environment, launcher: Launcher::this_program() }
+        Self { environment, launcher: Launcher::this_program(), containment: None }
+    }
+
+    /// Slots for jobs of others.
+    #[must_use]
+    pub fn contained(mut self, containment: Containment) -> Self {
+        self.containment = Some(containment);
+        self
+    }
+
+    /// The same for slot number `index`: a contained slot has a scratch folder of its own, the home of its jobs.
+    #[must_use]
+    pub fn of_slot(&self, index: usize) -> Self {
+        let Some(containment) = self.containment.clone() else { return self.clone() };
+        let containment = containment.of_slot(index);
+        let environment =
+            self.environment.clone().with("HOME", &containment.scratch).with("TMPDIR", &containment.scratch);
+        Self { environment, containment: Some(containment), launcher: self.launcher.clone() }
     }
 
     pub(super) fn setup(&self) -> Setup {
-        Setup { environment: self.environment.clone() }
+        Setup { environment: self.environment.clone(), containment: self.containment.clone() }
     }
 }
 

@@ -13,6 +13,11 @@
 mod environment;
 mod roots;
 
+mod contain;
+#[cfg(target_os = "linux")]
+mod lockdown;
+mod probe;
+
 mod client;
 mod launch;
 mod once;
@@ -29,6 +34,8 @@ mod loader;
 mod process;
 mod program;
 
+mod workspace;
+
 #[cfg(target_os = "linux")]
 mod orphans;
 #[cfg(any(not(target_os = "linux"), test))]
@@ -38,9 +45,12 @@ mod portable;
 mod spawn;
 
 pub use client::Slot;
+pub use contain::{Containment, Tier};
 pub use environment::Environment;
 pub use launch::{BackendError, Launcher, SlotConfig};
 pub use once::{AskError, ask, run_once};
+pub use probe::{PROBE_ARGUMENT, Targets, probe_main};
 pub use request::Resolved;
 pub use roots::{RootError, Roots};
 pub use slot::{SLOT_ARGUMENT, slot_main};
+pub use workspace::{Workspace, WorkspaceError, Workspaces};

@@ -51,7 +51,7 @@ fn converse(launched: &mut Launched, job: Resolved, config: &SlotConfig) -> Resu
     let mut inbox = Inbox::default();
     loop {
         match inbox.next()? {
-            Some(Response::Ready) => {}
+            Some(Response::Ready(_)) => {}
             Some(Response::Refused(why)) => return Err(BackendError::Refused(why)),
             Some(Response::Done(output)) => return Ok(output),
             None => receive(launched, &mut inbox).map_err(BackendError::Talk)?,

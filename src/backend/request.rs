@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::contain::{Containment, Tier};
 use super::environment::Environment;
 use crate::job::{Limits, Output};
 
@@ -27,6 +28,8 @@ pub struct Resolved {
 pub(super) struct Setup {
     /// What every job's environment starts from.
     pub(super) environment: Environment,
+    /// Protection to take on before the first job.
+    pub(super) containment: Option<Containment>,
 }
 
 /// To the slot.
@@ -43,8 +46,8 @@ pub(super) enum Request {
 /// From the slot.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Response {
-    /// The slot can run jobs.
-    Ready,
+    /// The slot can run jobs, contained so far.
+    Ready(Tier),
     /// It cannot, and why.
     Refused(String),
     /// What became of the job.

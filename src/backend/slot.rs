@@ -12,6 +12,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
+use super::contain::{Containment, Tier};
 use super::environment::Prepared;
 use super::frame::{Inbox, encode};
 use super::process::{Runner, nothing};
@@ -31,7 +32,8 @@ pub const SLOT_ARGUMENT: &str = "--slot";
 /// Runs jobs until the owner is gone. For `main` alone, before anything else: the process must have one thread.
 pub fn slot_main() -> ExitCode {
     let mut link = Link::default();
-    let served = Runner::prepare().map(|runner| Slot { runner, environment: Prepared::default() });
+    let served =
+        Runner::prepare().map(|runner| Slot { runner, environment: Prepared::default(), containment: None });
     match served {
         Ok(slot) => slot.serve(&mut link),
         Err(error) => link.send(&Response::Refused(format!("slot process cannot be prepared: {error}"))),
@@ -42,6 +44,8 @@ pub fn slot_main() -> ExitCode {
 struct Slot {
     runner: Runner,
     environment: Prepared,
+    /// The protection in force.
+    containment: Option<Containment>,
 }
 
 impl Slot {
@@ -54,6 +58,9 @@ impl Slot {
                 }
                 Request::Run(job) => {
                     let output = self.runner.run(&job, &self.environment, link);
+                    if let Some(containment) = &self.containment {
+                        containment.empty_scratch();
+                    }
                     link.send(&Response::Done(output));
                 }
                 Request::Cancel => {}
@@ -63,11 +70,16 @@ impl Slot {
 
     fn set_up(&mut self, setup: &Setup) -> Response {
         match Prepared::new(&setup.environment) {
-            Ok(environment) => {
-                self.environment = environment;
-                Response::Ready
+            Ok(environment) => self.environment = environment,
+            Err(error) => return Response::Refused(format!("environment cannot be passed on: {error}")),
+        }
+        let Some(containment) = &setup.containment else { return Response::Ready(Tier::Open) };
+        match containment.enter() {
+            Ok(tier) => {
+                self.containment = Some(containment.clone());
+                Response::Ready(tier)
             }
-            Err(error) => Response::Refused(format!("environment cannot be passed on: {error}")),
+            Err(error) => Response::Refused(format!("slot cannot be contained: {error}")),
         }
     }
 }

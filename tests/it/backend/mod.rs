@@ -4,6 +4,7 @@ mod containment;
 mod failures;
 mod local_slots;
 mod outcomes;
+mod probe;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
