@@ -11,6 +11,9 @@ pub mod backend;
 pub mod schedule;
 pub mod worker;
 
+pub mod local;
+pub mod node;
+
 pub mod run;
 
 pub mod report;

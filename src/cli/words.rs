@@ -19,6 +19,11 @@ impl Shell {
         Shell { program: "run-tests" }
     }
 
+    /// Those of another program.
+    pub fn of(program: &'static str) -> Self {
+        Shell { program }
+    }
+
     /// A line of data.
     pub fn print(&self, line: &str) {
         println!("{line}");

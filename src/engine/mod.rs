@@ -159,11 +159,12 @@ impl Engine {
             dir,
             arch: host_arch().to_owned(),
             mode: "release".to_owned(),
+            execution_mode: "release".to_owned(),
             status_mode: "release",
             mode_flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             timeout_factor: dialect.slow_arch_factor(host_arch()),
             properties: properties(full, dialect),
-            configured: true,
+            config: Properties::new(),
         })
     }
 }

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value as Json};
 
 use super::dialect::{Dialect, Era};
+use super::python::Literal;
+use super::runner::Runner;
+use super::words;
 
 /// A build property as status files see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Build {
     pub arch: String,
     /// What V8 prints behind the architecture (`release`, `debug`, `release+dchecks`).
     pub mode: String,
+    /// What V8's JSON results call it: in 2015/6.2 `tryrelease` counts as `release`.
+    pub execution_mode: String,
     /// `debug` or `release`, as status files see it.
     pub status_mode: &'static str,
     /// Flags of the mode, in order.
@@ -40,8 +45,8 @@ pub struct Build {
     pub timeout_factor: f64,
     /// What status files may ask.
     pub properties: Properties,
-    /// Whether a build configuration was found.
-    pub configured: bool,
+    /// What the build's configuration says, under its own keys; empty without one.
+    pub config: Properties,
 }
 
 impl Build {
@@ -109,6 +114,9 @@ pub enum BuildError {
         /// What the build says.
         actual: String,
     },
+    /// A property that was typed and that the build does not have.
+    #[error("Attempted to turn on {0}, but it's not available.")]
+    NotAvailable(&'static str),
     /// A build named by hand that is not there.
     #[error("Could not find shell_dir: \"{}\"\nhint: build it, or name another one with --outdir or --shell-dir", .0.display())]
     NoShellDir(PathBuf),
@@ -155,6 +163,8 @@ pub struct Wanted {
     pub arch_and_mode: Option<String>,
     /// Properties set by hand in 2015/6.2 (`asan`, `no_snap`, …).
     pub properties: Properties,
+    /// A timeout was typed: 2015 then makes no difference between targets.
+    pub timeout_typed: bool,
 }
 
 /// The builds to run on, in order, and what to say about the others.
@@ -162,7 +172,9 @@ pub struct Wanted {
 pub struct Found {
     /// Builds that are there.
     pub builds: Vec<Build>,
-    /// Lines for the person: what was detected (V8's words) and what was left out because it is not built.
+    /// What V8's own runner prints about them.
+    pub words: Vec<String>,
+    /// Lines for the person: what was left out because it is not built.
     pub notices: Vec<String>,
 }
 
@@ -170,26 +182,48 @@ pub struct Found {
 ///
 /// # Errors
 /// When a build named by hand is missing or contradicts its configuration, or when nothing is built at all.
-pub fn find(workspace: &Path, dialect: Dialect, wanted: &Wanted) -> Result<Found, BuildError> {
-    if dialect.is_old() {
-        find_old(workspace, dialect, wanted)
-    } else {
-        find_modern(workspace, dialect, wanted)
+pub fn find(
+    workspace: &Path,
+    runner: &Runner,
+    dialect: Dialect,
+    wanted: &Wanted,
+) -> Result<Found, BuildError> {
+    let rules = Rules { runner, dialect };
+    if dialect.is_old() { find_old(workspace, rules, wanted) } else { find_modern(workspace, rules, wanted) }
+}
+
+/// What a tree says of builds: its runner's own tables, and its era's rules for the rest.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    runner: &'a Runner,
+    dialect: Dialect,
+}
+
+impl Rules<'_> {
+    fn arch_factor(self, arch: &str) -> f64 {
+        match self.runner.slow_archs() {
+            Some(slow) if slow.iter().any(|name| name == arch) => self.dialect.slow_factor(),
+            Some(_) => 1.0,
+            None => self.dialect.slow_arch_factor(arch),
+        }
     }
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // 10.2 and later: a build configuration is mandatory.
 
-fn find_modern(workspace: &Path, dialect: Dialect, wanted: &Wanted) -> Result<Found, BuildError> {
+fn find_modern(workspace: &Path, rules: Rules<'_>, wanted: &Wanted) -> Result<Found, BuildError> {
     let candidates = modern_candidates(workspace, wanted);
     let first = candidates.iter().find_map(|dir| load(dir).transpose().map(|config| (dir.clone(), config)));
     let selective = wanted.arch.is_some() || wanted.mode.is_some();
     let mut found = Found::default();
     if let Some((dir, config)) = first.filter(|_| !selective || wanted.outdir_typed || wanted.gn) {
-        let build = modern_build(&dir, &config?, dialect)?;
+        let build = modern_build(&dir, &config?, rules)?;
         check_arch(&build, wanted)?;
-        found.notices.push(format!("Build found: {}", build.dir.display()));
+        if let Some(name) = dir.file_name().filter(|_| wanted.gn) {
+            found.words.push(format!(">>> Latest GN build found: {}", name.to_string_lossy()));
+        }
+        found.words.extend(words::of_build(&build, rules.runner, rules.dialect));
         found.builds.push(build);
         return Ok(found);
     }
@@ -200,9 +234,9 @@ fn find_modern(workspace: &Path, dialect: Dialect, wanted: &Wanted) -> Result<Fo
     let mut other = Vec::new();
     for dir in sub_directories(&workspace.join(&wanted.outdir)) {
         let Some(config) = load(&dir)? else { continue };
-        let build = modern_build(&dir, &config, dialect)?;
+        let build = modern_build(&dir, &config, rules)?;
         if matches_wanted(&build, wanted) {
-            found.notices.push(format!("Build found: {}", build.dir.display()));
+            found.words.extend(words::of_build(&build, rules.runner, rules.dialect));
             found.builds.push(build);
         } else {
             other.push(format!("{}.{} ({})", build.arch, build.mode, dir.display()));
@@ -256,9 +290,9 @@ fn matches_wanted(build: &Build, wanted: &Wanted) -> bool {
     among(&wanted.arch, &[&build.arch]) && among(&wanted.mode, &[&build.mode, build.status_mode])
 }
 
-fn modern_build(dir: &Path, config: &Map<String, Json>, dialect: Dialect) -> Result<Build, BuildError> {
+fn modern_build(dir: &Path, config: &Map<String, Json>, rules: Rules<'_>) -> Result<Build, BuildError> {
     let path = dir.join(CONFIG_NAME);
-    let properties = modern_properties(config, &path)?;
+    let properties = modern_properties(config, &path, rules)?;
     let is = |name: &str| properties.get(name) == Some(&Property::Bool(true));
     let debug =
         if config.contains_key("is_asan") { flag(config, "is_debug") } else { is("debugging_features") };
@@ -272,22 +306,23 @@ fn modern_build(dir: &Path, config: &Map<String, Json>, dialect: Dialect) -> Res
         Some(Property::Text(arch)) => arch.clone(),
         _ => String::new(),
     };
-    let timeout_factor = modern_timeout_factor(&arch, status_mode, &properties, dialect);
-    let mode_flags = modern_mode_flags(debug, &properties, dialect);
+    let timeout_factor = modern_timeout_factor(&arch, status_mode, &properties, rules);
+    let mode_flags = modern_mode_flags(debug, &properties, rules);
     let mode = mode.to_owned();
     Ok(Build {
         dir: dir.to_owned(),
         arch,
+        execution_mode: mode.clone(),
         mode,
         status_mode,
         mode_flags,
         timeout_factor,
         properties,
-        configured: true,
+        config: raw_properties(config),
     })
 }
 
-fn modern_mode_flags(debug: bool, properties: &Properties, dialect: Dialect) -> Vec<String> {
+fn modern_mode_flags(debug: bool, properties: &Properties, rules: Rules<'_>) -> Vec<String> {
     // Builds since 11 say what they have; before that, debug meant both.
     let says = ["verify_heap", "slow_dchecks"].iter().any(|name| properties.contains_key(*name));
     let has = |name: &str| debug && properties.get(name) == Some(&Property::Bool(true));
@@ -298,27 +333,39 @@ fn modern_mode_flags(debug: bool, properties: &Properties, dialect: Dialect) -> 
     } else if debug {
         flags.extend(["--enable-slow-asserts".to_owned(), "--verify-heap".to_owned()]);
     }
-    flags.extend(dialect.runner_flag().map(str::to_owned));
+    let own = rules.runner.default_flags("standard_runner");
+    flags.extend(own.unwrap_or_else(|| rules.dialect.runner_flag().map(str::to_owned).into_iter().collect()));
     flags
 }
 
-fn modern_timeout_factor(arch: &str, status_mode: &str, properties: &Properties, dialect: Dialect) -> f64 {
-    let is = |names: &[&str]| names.iter().any(|name| properties.get(*name) == Some(&Property::Bool(true)));
-    let sanitizers = ["asan", "cfi_vptr", "cfi", "msan", "tsan", "ubsan_vptr", "ubsan"];
-    [
-        (status_mode == "debug", 4.0),
-        (is(&["lite_mode"]), 2.0),
-        (is(&["predictable", "verify_predictable"]), 4.0),
-        (is(&["tsan"]), 2.0),
-        (is(&sanitizers), 1.5),
-        (is(&["is_full_debug", "full_debug"]), 4.0),
-    ]
-    .iter()
-    .filter(|(applies, _)| *applies)
-    .fold(dialect.slow_arch_factor(arch), |factor, (_, by)| factor * by)
+/// The factors of 10.2, for trees that do not say theirs.
+const FACTORS: [(&str, f64); 5] = [
+    ("lite_mode", 2.0),
+    ("verify_predictable", 4.0),
+    ("tsan", 2.0),
+    ("use_sanitizer", 1.5),
+    ("full_debug", 4.0),
+];
+
+fn modern_timeout_factor(arch: &str, status_mode: &str, properties: &Properties, rules: Rules<'_>) -> f64 {
+    let is = |name: &str| properties.get(name) == Some(&Property::Bool(true));
+    // One property has gone by two names.
+    let applies = |name: &str| match name {
+        "predictable" | "verify_predictable" => is("predictable") || is("verify_predictable"),
+        "is_full_debug" | "full_debug" => is("is_full_debug") || is("full_debug"),
+        name => is(name),
+    };
+    let own = rules.runner.factors();
+    let factors = own.unwrap_or_else(|| FACTORS.map(|(name, factor)| (name.to_owned(), factor)).to_vec());
+    let mode = if status_mode == "debug" { 4.0 } else { 1.0 };
+    factors
+        .iter()
+        .filter(|(name, _)| applies(name))
+        .fold(mode * rules.arch_factor(arch), |factor, (_, by)| factor * by)
 }
 
-/// Keys of 10.2's configuration and the names status files know them by; every one must exist.
+/// Keys of 10.2's configuration and the names status files know them by. Runners since 7.x insist on those they read;
+/// a key that a tree's runner does not name was not there yet.
 const KEYS_102: &[(&str, &str)] = &[
     ("is_asan", "asan"),
     ("is_msan", "msan"),
@@ -347,8 +394,8 @@ const KEYS_102: &[(&str, &str)] = &[
     ("v8_dict_property_const_tracking", "dict_property_const_tracking"),
 ];
 
-/// Keys that 2023 added, with the names status files know them by; a build may lack them.
-const KEYS_2023: &[(&str, &str)] = &[
+/// Keys that came later (2023) or went earlier, with the names status files know them by; a build may lack them.
+const KEYS_MORE: &[(&str, &str)] = &[
     ("v8_code_comments", "code_comments"),
     ("is_component_build", "component_build"),
     ("v8_enable_conservative_stack_scanning", "conservative_stack_scanning"),
@@ -365,20 +412,24 @@ const KEYS_2023: &[(&str, &str)] = &[
     ("v8_enable_verify_heap", "verify_heap"),
     ("v8_disable_write_barriers", "disable_write_barriers"),
     ("v8_jitless", "has_jitless"),
+    ("v8_enable_embedded_builtins", "embedded_builtins"),
 ];
 
-fn modern_properties(config: &Map<String, Json>, path: &Path) -> Result<Properties, BuildError> {
+fn modern_properties(
+    config: &Map<String, Json>,
+    path: &Path,
+    rules: Rules<'_>,
+) -> Result<Properties, BuildError> {
     // The raw keys first: since ~13 they are the names that status files use.
-    let mut properties: Properties =
-        config.iter().filter_map(|(key, value)| Some((key.clone(), property(value)?))).collect();
+    let mut properties = raw_properties(config);
     if config.contains_key("is_asan") {
         for (key, name) in KEYS_102 {
-            let value = config
-                .get(*key)
-                .ok_or_else(|| BuildError::MissingKey { path: path.to_owned(), key: (*key).to_owned() })?;
-            properties.insert((*name).to_owned(), Property::Bool(value == &Json::Bool(true)));
+            if !config.contains_key(*key) && rules.runner.needs_key(key) {
+                return Err(BuildError::MissingKey { path: path.to_owned(), key: (*key).to_owned() });
+            }
+            properties.insert((*name).to_owned(), Property::Bool(flag(config, key)));
         }
-        let added = KEYS_2023.iter().filter(|(key, _)| config.contains_key(*key));
+        let added = KEYS_MORE.iter().filter(|(key, _)| config.contains_key(*key));
         properties.extend(added.map(|(key, name)| ((*name).to_owned(), Property::Bool(flag(config, key)))));
         let i18n = flag(config, "v8_enable_i18n_support");
         properties.insert("no_i18n".to_owned(), Property::Bool(!i18n));
@@ -389,22 +440,25 @@ fn modern_properties(config: &Map<String, Json>, path: &Path) -> Result<Properti
 
 /// Properties computed from others (reference §1.5).
 fn derive(properties: &mut Properties, path: &Path) -> Result<(), BuildError> {
-    let missing = |key: &str| BuildError::MissingKey { path: path.to_owned(), key: key.to_owned() };
     let text = |name: &str| match properties.get(name) {
-        Some(Property::Text(text)) => Ok(text.clone()),
-        _ => Err(missing(name)),
+        Some(Property::Text(text)) => Some(text.clone()),
+        _ => None,
     };
     let is = |name: &str| properties.get(name) == Some(&Property::Bool(true));
-    let (v8_cpu, cpu) = (text("v8_target_cpu")?, text("target_cpu")?);
-    let arch = if v8_cpu == "x86" { "ia32".to_owned() } else { v8_cpu.clone() };
+    let (v8_cpu, cpu) = (text("v8_target_cpu"), text("target_cpu"));
+    // Since 11.6 the build says itself what was derived before.
+    let derived_arch = v8_cpu.clone().map(|cpu| if cpu == "x86" { "ia32".to_owned() } else { cpu });
+    let arch = text("arch").or(derived_arch);
+    let arch = arch
+        .ok_or_else(|| BuildError::MissingKey { path: path.to_owned(), key: "v8_target_cpu".to_owned() })?;
     let mips = arch.starts_with("mips");
-    let variant = text("mips_arch_variant").ok().filter(|_| mips);
+    let variant = text("mips_arch_variant").filter(|_| mips);
     let simd_mips = variant.as_deref() == Some("r6") && is("mips_use_msa");
     let compressed_alone = is("pointer_compression") && !is("pointer_compression_shared_cage");
     let no_barriers = properties.get("write_barriers") == Some(&Property::Bool(false));
     let sanitizer = ["asan", "cfi", "cfi_vptr", "msan", "tsan", "ubsan", "ubsan_vptr"].into_iter().any(is);
     let derived = [
-        ("simulator_run", Property::Bool(cpu != v8_cpu)),
+        ("simulator_run", Property::Bool(cpu.is_some() && cpu != v8_cpu)),
         ("no_js_shared_memory", Property::Bool(!is("shared_ro_heap") || compressed_alone || no_barriers)),
         ("use_sanitizer", Property::Bool(sanitizer)),
         ("simd_mips", Property::Bool(simd_mips)),
@@ -412,8 +466,14 @@ fn derive(properties: &mut Properties, path: &Path) -> Result<(), BuildError> {
         ("mips_arch_variant", variant.map_or(Property::Bool(false), Property::Text)),
         ("arch", Property::Text(arch)),
     ];
-    properties.extend(derived.map(|(name, value)| (name.to_owned(), value)));
+    for (name, value) in derived {
+        properties.entry(name.to_owned()).or_insert(value);
+    }
     Ok(())
+}
+
+fn raw_properties(config: &Map<String, Json>) -> Properties {
+    config.iter().filter_map(|(key, value)| Some((key.clone(), property(value)?))).collect()
 }
 
 fn property(value: &Json) -> Option<Property> {
@@ -458,15 +518,40 @@ const OLD_ARCHS: &[&str] = &[
 
 /// One of the old runners' modes (reference §1.3).
 struct Mode {
-    name: &'static str,
-    flags: Vec<&'static str>,
+    name: String,
+    flags: Vec<String>,
     factor: f64,
     status: &'static str,
-    execution: &'static str,
-    folder: &'static str,
+    execution: String,
+    folder: String,
 }
 
-fn old_mode(name: &str, dialect: Dialect) -> Option<Mode> {
+/// A mode by its name, from the tree's own table if it has one.
+fn old_mode(name: &str, rules: Rules<'_>) -> Option<Mode> {
+    match rules.runner.modes() {
+        Some(modes) => listed_mode(name, modes),
+        None => builtin_mode(name, rules.dialect),
+    }
+}
+
+fn listed_mode(name: &str, modes: &Literal) -> Option<Mode> {
+    let find = |table: &Literal, key: &str| {
+        let entries = table.entries()?;
+        entries.into_iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone())
+    };
+    let mode = find(modes, name)?;
+    let text = |key: &str| find(&mode, key)?.as_text().map(str::to_owned);
+    Some(Mode {
+        name: name.to_owned(),
+        flags: find(&mode, "flags")?.texts()?,
+        factor: find(&mode, "timeout_scalefactor")?.number()?,
+        status: if text("status_mode")? == "debug" { "debug" } else { "release" },
+        execution: text("execution_mode")?,
+        folder: text("output_folder")?,
+    })
+}
+
+fn builtin_mode(name: &str, dialect: Dialect) -> Option<Mode> {
     let era_2015 = dialect.era == Era::V2015;
     let base: &[&str] = if era_2015 {
         &["--nohard-abort", "--nodead-code-elimination", "--nofold-constants"]
@@ -479,33 +564,41 @@ fn old_mode(name: &str, dialect: Dialect) -> Option<Mode> {
         &["--enable-slow-asserts", "--verify-heap"]
     };
     let asserts: &[&str] = &["--enable-slow-asserts"];
-    let mode = |name, extra: &[&'static str], factor, status, execution, folder| {
-        Some(Mode { name, flags: [base, extra].concat(), factor, status, execution, folder })
+    let mode = |extra: &[&str], factor, status, execution: &str, folder: &str| {
+        Some(Mode {
+            name: name.to_owned(),
+            flags: [base, extra].concat().into_iter().map(str::to_owned).collect(),
+            factor,
+            status,
+            execution: execution.to_owned(),
+            folder: folder.to_owned(),
+        })
     };
     match name {
-        "debug" => mode("debug", debug, 4.0, "debug", "debug", "debug"),
-        "optdebug" => mode("optdebug", debug, 4.0, "debug", "debug", "optdebug"),
-        "release" => mode("release", &[], 1.0, "release", "release", "release"),
-        "tryrelease" if era_2015 => mode("tryrelease", asserts, 2.0, "debug", "release", "release"),
-        "tryrelease" => mode("tryrelease", &[], 1.0, "debug", "release", "release"),
-        "slowrelease" if !era_2015 => mode("slowrelease", asserts, 2.0, "debug", "release", "release"),
+        "debug" => mode(debug, 4.0, "debug", "debug", "debug"),
+        "optdebug" => mode(debug, 4.0, "debug", "debug", "optdebug"),
+        "release" => mode(&[], 1.0, "release", "release", "release"),
+        "tryrelease" if era_2015 => mode(asserts, 2.0, "debug", "release", "release"),
+        "tryrelease" => mode(&[], 1.0, "debug", "release", "release"),
+        "slowrelease" if !era_2015 => mode(asserts, 2.0, "debug", "release", "release"),
         _ => None,
     }
 }
 
-fn find_old(workspace: &Path, dialect: Dialect, wanted: &Wanted) -> Result<Found, BuildError> {
+fn find_old(workspace: &Path, rules: Rules<'_>, wanted: &Wanted) -> Result<Found, BuildError> {
+    let dialect = rules.dialect;
     let mut found = Found::default();
-    let outdir = old_outdir(workspace, wanted, &mut found.notices);
+    let outdir = old_outdir(workspace, wanted, &mut found.words);
     let config = if dialect.era == Era::V62 { load(&outdir)? } else { None };
     let mut wanted = wanted.clone();
     if let Some(config) = &config {
-        adopt(config, &mut wanted, &outdir.join(CONFIG_NAME), &mut found.notices)?;
+        adopt(config, &mut wanted, &outdir.join(CONFIG_NAME), &mut found.words)?;
     }
     let named = wanted.arch.is_some() || wanted.mode.is_some() || wanted.arch_and_mode.is_some();
     let mut missing = Vec::new();
-    for (arch, name) in pairs(&wanted)? {
+    for (arch, name) in pairs(&wanted, rules)? {
         let lowered = name.strip_suffix("_x64").unwrap_or(&name).to_lowercase();
-        let mode = old_mode(&lowered, dialect).ok_or_else(|| BuildError::UnknownMode(name.clone()))?;
+        let mode = old_mode(&lowered, rules).ok_or_else(|| BuildError::UnknownMode(name.clone()))?;
         let dir = match (&wanted.shell_dir, config.is_some(), wanted.buildbot) {
             (Some(dir), _, _) => dir.clone(),
             (None, true, _) => outdir.clone(),
@@ -513,7 +606,7 @@ fn find_old(workspace: &Path, dialect: Dialect, wanted: &Wanted) -> Result<Found
             (None, false, false) => outdir.join(format!("{arch}.{}", mode.folder)),
         };
         if dir.is_dir() {
-            found.builds.push(old_build(dir, arch, &mode, &wanted, dialect, config.is_some()));
+            found.builds.push(old_build(dir, arch, &mode, &wanted, rules, config.as_ref()));
         } else if named || wanted.shell_dir.is_some() {
             return Err(BuildError::NoShellDir(dir));
         } else {
@@ -529,11 +622,11 @@ fn find_old(workspace: &Path, dialect: Dialect, wanted: &Wanted) -> Result<Found
     Ok(found)
 }
 
-fn old_outdir(workspace: &Path, wanted: &Wanted, notices: &mut Vec<String>) -> PathBuf {
+fn old_outdir(workspace: &Path, wanted: &Wanted, words: &mut Vec<String>) -> PathBuf {
     let newest = wanted.gn.then(|| newest_sub_directory(&workspace.join("out.gn"))).flatten();
     if let Some(dir) = newest {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        notices.push(format!(">>> Latest GN build found is {name}"));
+        words.push(format!(">>> Latest GN build found is {name}"));
         return dir;
     }
     let outdir = workspace.join(&wanted.outdir);
@@ -548,19 +641,20 @@ fn adopt(
     config: &Map<String, Json>,
     wanted: &mut Wanted,
     path: &Path,
-    notices: &mut Vec<String>,
+    words: &mut Vec<String>,
 ) -> Result<(), BuildError> {
     let text = |key: &str| {
         let value = config.get(key).and_then(Json::as_str).map(str::to_owned);
         value.ok_or_else(|| BuildError::MissingKey { path: path.to_owned(), key: key.to_owned() })
     };
+    let first = words.len();
     let cpu = text("v8_target_cpu")?;
     let arch = if cpu == "x86" { "ia32".to_owned() } else { cpu };
     let mode = if flag(config, "is_debug") { "debug" } else { "release" };
     wanted.arch_and_mode = None;
     let lowered = wanted.mode.take().map(|mode| mode.trim_end_matches("_x64").to_lowercase());
-    wanted.mode = adopt_text("mode", lowered, mode.to_owned(), notices)?;
-    wanted.arch = adopt_text("arch", wanted.arch.take(), arch, notices)?;
+    wanted.mode = adopt_text("mode", lowered, mode.to_owned(), words)?;
+    wanted.arch = adopt_text("arch", wanted.arch.take(), arch, words)?;
     let flags = [
         ("asan", flag(config, "is_asan")),
         ("dcheck_always_on", flag(config, "dcheck_always_on")),
@@ -574,14 +668,13 @@ fn adopt(
     for (name, value) in flags {
         let typed = wanted.properties.insert(name.to_owned(), Property::Bool(value));
         match (typed == Some(Property::Bool(true)), value) {
-            (true, false) => {
-                let (wanted, actual) = ("true".to_owned(), "without it".to_owned());
-                return Err(BuildError::Contradiction { option: name, wanted, actual });
-            }
-            (false, true) => notices.push(format!(">>> Auto-detected {name}=True")),
+            (true, false) => return Err(BuildError::NotAvailable(name)),
+            (false, true) => words.push(format!(">>> Auto-detected {name}=True")),
             _ => {}
         }
     }
+    // V8 goes through them by name.
+    words[first..].sort();
     Ok(())
 }
 
@@ -589,24 +682,24 @@ fn adopt_text(
     option: &'static str,
     typed: Option<String>,
     actual: String,
-    notices: &mut Vec<String>,
+    words: &mut Vec<String>,
 ) -> Result<Option<String>, BuildError> {
     match typed {
         Some(wanted) if wanted != actual => Err(BuildError::Contradiction { option, wanted, actual }),
         Some(_) => Ok(Some(actual)),
         None => {
-            notices.push(format!(">>> Auto-detected {option}={actual}"));
+            words.push(format!(">>> Auto-detected {option}={actual}"));
             Ok(Some(actual))
         }
     }
 }
 
 /// Every architecture with every mode, or the pairs named by hand.
-fn pairs(wanted: &Wanted) -> Result<Vec<(String, String)>, BuildError> {
+fn pairs(wanted: &Wanted, rules: Rules<'_>) -> Result<Vec<(String, String)>, BuildError> {
     if let Some(list) = &wanted.arch_and_mode {
         let pair = |text: &str| {
             let (arch, mode) = text.split_once('.').ok_or_else(|| BuildError::BadPair(text.to_owned()))?;
-            Ok((known_arch(arch)?, mode.to_owned()))
+            Ok((known_arch(arch, rules)?, mode.to_owned()))
         };
         return list.split(',').map(pair).collect();
     }
@@ -616,14 +709,17 @@ fn pairs(wanted: &Wanted) -> Result<Vec<(String, String)>, BuildError> {
         Some(list) => list,
     };
     let modes = wanted.mode.as_deref().unwrap_or("release,debug");
-    let archs = archs.split(',').map(known_arch).collect::<Result<Vec<_>, _>>()?;
+    let archs = archs.split(',').map(|arch| known_arch(arch, rules)).collect::<Result<Vec<_>, _>>()?;
     let each =
         |arch: &String| modes.split(',').map(|mode| (arch.clone(), mode.to_owned())).collect::<Vec<_>>();
     Ok(archs.iter().flat_map(each).collect())
 }
 
-fn known_arch(name: &str) -> Result<String, BuildError> {
-    let known = OLD_ARCHS.contains(&name);
+fn known_arch(name: &str, rules: Rules<'_>) -> Result<String, BuildError> {
+    let known = match rules.runner.archs() {
+        Some(own) => own.iter().any(|arch| arch == name),
+        None => OLD_ARCHS.contains(&name),
+    };
     known.then(|| name.to_owned()).ok_or_else(|| BuildError::UnknownArch(name.to_owned()))
 }
 
@@ -643,27 +739,23 @@ fn old_build(
     arch: String,
     mode: &Mode,
     wanted: &Wanted,
-    dialect: Dialect,
-    configured: bool,
+    rules: Rules<'_>,
+    config: Option<&Map<String, Json>>,
 ) -> Build {
     let predictable = wanted.properties.get("predictable") == Some(&Property::Bool(true));
-    let factor = dialect.slow_arch_factor(&arch) * mode.factor * if predictable { 2.0 } else { 1.0 };
+    let same_for_all = rules.dialect.era == Era::V2015 && wanted.timeout_typed;
+    let arch_factor = if same_for_all { 1.0 } else { rules.arch_factor(&arch) };
+    let factor = arch_factor * mode.factor * if predictable { 2.0 } else { 1.0 };
     Build {
         dir,
         arch,
-        mode: mode.name.to_owned(),
+        mode: mode.name.clone(),
+        execution_mode: mode.execution.clone(),
         status_mode: mode.status,
-        mode_flags: mode.flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        mode_flags: mode.flags.clone(),
         timeout_factor: factor,
         properties: wanted.properties.clone(),
-        configured,
-    }
-}
-
-impl Build {
-    /// What V8's JSON results call the mode in 2015/6.2: `tryrelease` counts as `release`.
-    pub fn execution_mode(&self, dialect: Dialect) -> String {
-        old_mode(&self.mode, dialect).map_or_else(|| self.mode.clone(), |mode| mode.execution.to_owned())
+        config: config.map(raw_properties).unwrap_or_default(),
     }
 }
 

@@ -188,11 +188,12 @@ impl Dialect {
                 &["arm", "arm64", "mips64", "mips64el", "s390", "s390x", "riscv32", "riscv64", "loong64"]
             }
         };
-        match (slow.contains(&arch), self.is_old()) {
-            (false, _) => 1.0,
-            (true, true) => 2.0,
-            (true, false) => 4.5,
-        }
+        if slow.contains(&arch) { self.slow_factor() } else { 1.0 }
+    }
+
+    /// The factor of those architectures.
+    pub fn slow_factor(self) -> f64 {
+        if self.is_old() { 2.0 } else { 4.5 }
     }
 
     /// Factor on the timeout of one case, from its finished parameters and its marks (reference §5.5).

@@ -8,8 +8,10 @@ pub mod build;
 pub mod features;
 pub mod properties;
 pub mod python;
+pub mod runner;
 pub mod status;
 pub mod variants;
+pub mod words;
 
 pub mod discover;
 

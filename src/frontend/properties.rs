@@ -161,11 +161,12 @@ mod tests {
             dir: "/b".into(),
             arch: arch.into(),
             mode: "release".into(),
+            execution_mode: "release".into(),
             status_mode: "release",
             mode_flags: Vec::new(),
             timeout_factor: 1.0,
             properties: Properties::new(),
-            configured: false,
+            config: Properties::new(),
         }
     }
 

@@ -80,6 +80,8 @@ pub enum Literal {
     Text(String),
     /// A whole number.
     Int(i64),
+    /// Another number.
+    Float(f64),
     /// True or false.
     Bool(bool),
     /// `None`.
@@ -95,6 +97,15 @@ impl Literal {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Literal::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Literal::Int(int) => i32::try_from(*int).ok().map(f64::from),
+            Literal::Float(float) => Some(*float),
             _ => None,
         }
     }
@@ -151,7 +162,8 @@ fn literal(expression: &Expr, known: &Constants) -> Option<Literal> {
         Expr::StringLiteral(text) => Some(Literal::Text(text.value.to_str().to_owned())),
         Expr::NumberLiteral(number) => match &number.value {
             Number::Int(int) => int.as_i64().map(Literal::Int),
-            Number::Float(_) | Number::Complex { .. } => None,
+            Number::Float(float) => Some(Literal::Float(*float)),
+            Number::Complex { .. } => None,
         },
         Expr::BooleanLiteral(value) => Some(Literal::Bool(value.value)),
         Expr::NoneLiteral(_) => Some(Literal::None),

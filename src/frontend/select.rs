@@ -48,8 +48,6 @@ pub struct Criteria {
     pub shard: Option<(u64, u64)>,
     /// Copies of each subtest with seeds of their own.
     pub seeds: u32,
-    /// A predictable build: negative, failing and non-d8 tests are left out (10.2 and later).
-    pub predictable: bool,
 }
 
 /// One test to run in one way.
@@ -145,6 +143,21 @@ impl Selection {
     pub fn name(&self, case: &Case) -> String {
         let (suite, test) = self.test(case);
         format!("{}/{}", suite.name(), test.name)
+    }
+}
+
+impl Selection {
+    /// Leaves out the cases that do not suit a predictable build; what suits one shows only once its source was read.
+    pub fn keep_predictable(&mut self, suits: impl Fn(&Selection, &Case) -> bool) {
+        let (kept, dropped): (Vec<Case>, Vec<Case>) =
+            std::mem::take(&mut self.cases).into_iter().partition(|case| suits(self, case));
+        self.cases = kept;
+        for case in dropped {
+            let (suite, test) = self.tests[case.test as usize];
+            let variant = Some(case.subtest.variant);
+            let reason = Reason::Predictable;
+            self.left_out.push(LeftOut { suite, test, variant, reason, matched: case.matched });
+        }
     }
 }
 
@@ -262,10 +275,7 @@ impl Chooser<'_> {
         let variant = Some(case.subtest.variant);
         // 2015 filtered once, before variants.
         let filtered = self.dialect().era != Era::V2015;
-        let reason = filtered
-            .then(|| self.dropped(&case.matched, Pass::Variant))
-            .flatten()
-            .or_else(|| self.unpredictable(&case));
+        let reason = filtered.then(|| self.dropped(&case.matched, Pass::Variant)).flatten();
         if let Some(reason) = reason {
             self.leave_out(index, variant, reason, case.matched);
             return;
@@ -283,12 +293,6 @@ impl Chooser<'_> {
                 return;
             }
         }
-    }
-
-    /// Tests that may fail are no use where allocations are compared (reference §5.10).
-    fn unpredictable(&self, case: &Case) -> Option<Reason> {
-        let fails = case.matched.outcomes.has(Keyword::Fail) || case.matched.outcomes.has(Keyword::FailOk);
-        (self.criteria.predictable && !self.dialect().is_old() && fails).then_some(Reason::Predictable)
     }
 
     fn elsewhere(&mut self, test: &Test, case: &Case) -> Option<Reason> {

@@ -54,6 +54,18 @@ pub enum Style {
     Plain,
 }
 
+impl Style {
+    /// Whether V8 has it, too: such a style is told in V8's words from its first line on.
+    pub fn is_v8s(self) -> bool {
+        !matches!(self, Style::Bar | Style::Plain)
+    }
+
+    /// Whether it may print the time of day.
+    pub fn needs_local_time(self, wording: Wording) -> bool {
+        self == Style::Ci || (self.is_v8s() && wording.logs())
+    }
+}
+
 /// Asks a terminal for its columns and rows.
 pub type Probe = fn() -> Option<(u16, u16)>;
 

@@ -62,6 +62,7 @@ fn finished(case: CaseInfo, output: Output, actual: Option<Actual>, unexpected: 
         crashed: actual == Some(Actual::Crash),
         reason: None,
         details: None,
+        difference: None,
         peer: None,
     }
 }
@@ -150,6 +151,7 @@ pub(crate) fn interrupted(results: Vec<Finished>, after: usize) -> Vec<RunEvent>
     events.push(RunEvent::Ended(Arc::new(Summary {
         stop: Some(Stop::Interrupt),
         remaining: all - after,
+        nothing_compared: false,
         ..(*summary).clone()
     })));
     events
@@ -166,6 +168,7 @@ fn summary(results: &[Finished], elapsed: Duration) -> Summary {
         flaky: count(|run| !run.unexpected && run.run > 1),
         infra: count(|run| run.actual.is_none()),
         remaining: 0,
+        nothing_compared: false,
         elapsed,
     }
 }

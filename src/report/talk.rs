@@ -60,8 +60,8 @@ impl Voice {
         let (tone, word) = if flaky { (Tone::Odd, "FLAKY") } else { (Tone::Bad, word(run)) };
         let mut block = format!("{} {}\n", self.say(tone, &format!("{word:<15}")), title(&run.case));
         self.output(run, &mut block);
-        if let Some(details) = &run.details {
-            line(&mut block, Guard::Escape.block(strip(details, false)));
+        if let Some(difference) = run.difference.as_ref().or(run.details.as_ref()) {
+            line(&mut block, Guard::Escape.block(strip(difference, false)));
         }
         for (label, words) in facts(case, run) {
             line(&mut block, format_args!("{} {words}", self.say(Tone::Dim, &format!("{label:<9}"))));

@@ -11,9 +11,9 @@ pub enum Wording {
     V2015,
     /// V8 5 and 6.
     V62,
-    /// V8 7 and 8: processors, but still the words of 6.2.
+    /// V8 7: processors, but still the words of 6.2.
     V79,
-    /// V8 9: failure lines, one JSON object; the last that Python 2 runs.
+    /// V8 8 and 9: failure lines, one JSON object; the last that Python 2 runs.
     V90,
     /// V8 10: flaky tests have a word of their own.
     V102,
@@ -31,8 +31,8 @@ impl Wording {
         match (dialect.era, version) {
             (Era::V2015, _) => Wording::V2015,
             (Era::V62, _) => Wording::V62,
-            (Era::V102, Some((..=8, _))) => Wording::V79,
-            (Era::V102, Some((9, _))) => Wording::V90,
+            (Era::V102, Some((..=7, _))) => Wording::V79,
+            (Era::V102, Some((8 | 9, _))) => Wording::V90,
             (Era::V102, Some((11, _) | (12, ..=5))) => Wording::V116,
             (Era::V102, Some((12.., _))) => Wording::V126,
             (Era::V102, _) => Wording::V102,
@@ -98,6 +98,7 @@ mod tests {
             (Era::V62, Some((6, 2)), Wording::V62),
             (Era::V102, Some((6, 8)), Wording::V79),
             (Era::V102, Some((7, 9)), Wording::V79),
+            (Era::V102, Some((8, 7)), Wording::V90),
             (Era::V102, Some((9, 0)), Wording::V90),
             (Era::V102, Some((10, 2)), Wording::V102),
             (Era::V102, Some((11, 6)), Wording::V116),

@@ -1,9 +1,9 @@
 //! Drives one run: the only async file here.
 //!
-//! Awaits slots, signals and ticks; asks the session what comes next; performs it; tells the sinks. Decides nothing
-//! that the session or the judge can decide.
+//! Awaits workers, signals and ticks; passes what the session wants run to the dispatcher, performs what that decides,
+//! has every answer judged here and tells the sinks. Decides nothing that session, dispatcher or judge can decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::describe::{Describe, unrunnable};
 use super::event::{CaseInfo, Finished, RunEvent, RunInfo, Stop, Summary};
 use super::history::{self, History};
+use super::peers;
 use super::predictable::Allocations;
 use super::session::{Assignment, Outcome, Session};
 use crate::frontend::discover::DiscoverError;
 use crate::frontend::lower::{Lowered, Lowering};
 use crate::frontend::select::Selection;
-use crate::job::{Captured, Exit, Output};
+use crate::job::{Captured, Exit, JobId, Output};
 use crate::report::Sink;
-use crate::verdict::{Judgement, judge};
-use crate::worker::local::LocalSlots;
+use crate::schedule::dispatch::{
+    Action, Class, Config as DispatchConfig, Dispatch, Ending as TaskEnding, Estimate, Kind, Spec, TaskId,
+    WorkerId,
+};
+use crate::verdict::{Judgement, details, judge};
+use crate::worker::{Told, Workers};
 
 /// How often the sinks hear that time passes.
 const TICK: Duration = Duration::from_millis(200);
@@ -43,6 +48,10 @@ pub struct Run<'a> {
     pub regenerate: bool,
     /// Compare the allocations of three runs (2015/6.2).
     pub predictable: bool,
+    /// No test may leave this machine.
+    pub local_only: bool,
+    /// This machine runs nothing (`--remote-only`).
+    pub remote_only: bool,
 }
 
 /// How a run came to its end.
@@ -54,33 +63,59 @@ pub enum Ending {
     Abandoned,
 }
 
-/// A case that runs now.
-struct Running {
+/// A run of a case that the dispatcher has.
+struct Task {
     assignment: Assignment,
+    spec: Spec,
+    /// Since a worker was to run it.
+    lowered: Option<Arc<Prepared>>,
+    /// The unexpected result of a peer that this run is to confirm.
+    doubted: Option<Doubt>,
+}
+
+/// A case ready to run, and as people see it.
+struct Prepared {
     lowered: Lowered,
     info: Arc<CaseInfo>,
 }
 
-/// Runs all cases of a session on local slots.
+/// A peer's result that is run again here.
+struct Doubt {
+    peer: WorkerId,
+    unexpected: bool,
+}
+
+/// What came back for a task, until the dispatcher has said whether it counts.
+struct Answer {
+    worker: WorkerId,
+    job: JobId,
+    output: Output,
+}
+
+/// Runs all cases of a session on the workers there are.
 ///
 /// # Errors
 /// When signals cannot be listened to.
 pub async fn drive(
     run: Run<'_>,
     session: Session,
-    slots: LocalSlots,
+    workers: Workers,
     sink: &mut (dyn Sink + Send),
 ) -> std::io::Result<Ending> {
     let interrupt = signal(SignalKind::interrupt())?;
     let terminate = signal(SignalKind::terminate())?;
-    let idle = (0..slots.count()).rev().collect();
+    let dispatch =
+        Dispatch::new(DispatchConfig { remote_only: run.remote_only, ..DispatchConfig::default() });
     let driver = Driver {
         run,
         session,
-        slots,
+        dispatch,
+        workers,
         sink,
-        idle,
-        running: BTreeMap::new(),
+        tasks: BTreeMap::new(),
+        answer: None,
+        believed: BTreeSet::new(),
+        alarm: None,
         allocations: Allocations::default(),
         begun: Instant::now(),
         sink_error: None,
@@ -91,12 +126,16 @@ pub async fn drive(
 struct Driver<'a, 's> {
     run: Run<'a>,
     session: Session,
-    slots: LocalSlots,
+    dispatch: Dispatch,
+    workers: Workers,
     sink: &'s mut (dyn Sink + Send),
-    /// Slots without a job.
-    idle: Vec<usize>,
-    /// By slot.
-    running: BTreeMap<usize, Running>,
+    /// By the dispatcher's number, until delivered.
+    tasks: BTreeMap<TaskId, Task>,
+    answer: Option<Answer>,
+    /// Peers whose first unexpected result this machine confirmed.
+    believed: BTreeSet<WorkerId>,
+    /// When the dispatcher wants to be asked again.
+    alarm: Option<Duration>,
     allocations: Allocations,
     begun: Instant,
     /// The first failure of a report; reports never fail a run.
@@ -109,19 +148,24 @@ impl Driver<'_, '_> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.fill();
-            if self.session.is_over() {
+            self.turn();
+            if self.session.is_over() && self.dispatch.is_idle() {
                 break;
             }
+            let alarm = self.begun + self.alarm.unwrap_or(NEVER);
             tokio::select! {
                 biased;
                 _ = interrupt.recv() => if self.interrupted(Stop::Interrupt) { return Ok(Ending::Abandoned) },
                 _ = terminate.recv() => if self.interrupted(Stop::Terminate) { return Ok(Ending::Abandoned) },
-                (slot, _, output) = self.slots.next_finished() => self.finished(slot, output),
+                told = self.workers.next() => self.told(told),
+                () = tokio::time::sleep_until(alarm.into()) => {
+                    self.alarm = None;
+                    self.dispatch.tick(self.at());
+                }
                 _ = ticks.tick() => self.ticked(),
             }
         }
-        self.slots.shutdown().await;
+        self.workers.shutdown().await;
         Ok(Ending::Complete(self.end()))
     }
 
@@ -135,70 +179,240 @@ impl Driver<'_, '_> {
         self.begun.elapsed()
     }
 
-    /// Gives every idle slot something to do.
-    fn fill(&mut self) {
-        while let Some(slot) = self.idle.last().copied() {
-            let Some(assignment) = self.session.take() else { return };
-            let case = &self.run.selection.cases[assignment.case as usize];
-            match self.run.lowering.lower(self.run.selection, case, assignment.case) {
-                Ok(lowered) => {
-                    self.idle.pop();
-                    self.start(slot, assignment, lowered);
+    /// Passes on what the session wants run, and performs what the dispatcher wants done, until both are content.
+    fn turn(&mut self) {
+        loop {
+            while let Some(assignment) = self.session.take() {
+                self.submit(assignment, None);
+            }
+            let actions = self.dispatch.actions(self.at());
+            if actions.is_empty() {
+                break;
+            }
+            actions.into_iter().for_each(|action| self.perform(action));
+        }
+        self.workers.flush();
+    }
+
+    fn submit(&mut self, assignment: Assignment, doubted: Option<(Spec, Arc<Prepared>, Doubt)>) {
+        let (spec, lowered, doubted) = match doubted {
+            Some((spec, prepared, doubt)) => (spec.confirming(), Some(prepared), Some(doubt)),
+            None => (self.spec(assignment), None, None),
+        };
+        let task = self.dispatch.submit(spec, self.at());
+        self.tasks.insert(task, Task { assignment, spec, lowered, doubted });
+    }
+
+    fn spec(&self, assignment: Assignment) -> Spec {
+        let case = &self.run.selection.cases[assignment.case as usize];
+        let slow = case.matched.outcomes.is_slow(self.run.describe.dialect);
+        let key = history::key(&self.run.selection.name(case), &self.run.lowering.variant_flags(case));
+        let estimate = match self.run.history.duration(&key) {
+            Some(known) => Estimate::Known(known),
+            None if slow => Estimate::Slow,
+            None => Estimate::Unknown,
+        };
+        let mut spec = Spec::new(estimate, self.run.lowering.timeout);
+        spec.local_only = self.run.local_only;
+        spec.urgent = assignment.run > 1;
+        spec
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start { worker, task, attempt } => self.start(worker, task, attempt),
+            Action::Cancel { worker, task, attempt } => {
+                self.workers.cancel(worker, self.job_id(task, attempt));
+            }
+            Action::Deliver { task, worker, ending, .. } => self.deliver(task, worker, ending),
+            Action::Exclude { worker, why } => {
+                let name = self.workers.name(worker);
+                self.tell(&RunEvent::Notice(format!("{name} is not used any more in this run: {why}")));
+            }
+            Action::Arm(moment) => self.alarm = Some(moment),
+        }
+    }
+
+    fn job_id(&self, task: TaskId, attempt: u16) -> JobId {
+        JobId { run: self.workers.run(), sequence: task.0, attempt }
+    }
+
+    fn start(&mut self, worker: WorkerId, task: TaskId, attempt: u16) {
+        let id = self.job_id(task, attempt);
+        match self.prepared(task) {
+            Ok(Some(prepared)) => {
+                let mut job = prepared.lowered.job.clone();
+                job.id = id;
+                self.workers.start(worker, job);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                if let Some(Task { assignment, .. }) = self.tasks.remove(&task) {
+                    self.never_ran(assignment, nothing(Exit::NotStarted(error.to_string())));
                 }
-                Err(error) => self.unrunnable(assignment, &error),
+                // Whoever was to run it is free again.
+                self.dispatch.finished(
+                    worker,
+                    task,
+                    attempt,
+                    &Class::Ran { duration: Duration::ZERO },
+                    self.at(),
+                );
             }
         }
     }
 
-    fn start(&mut self, slot: usize, assignment: Assignment, lowered: Lowered) {
+    /// The command line of a task, made when the first worker is to run it; told to the sinks then.
+    fn prepared(&mut self, id: TaskId) -> Result<Option<Arc<Prepared>>, DiscoverError> {
+        let Some(task) = self.tasks.get_mut(&id) else { return Ok(None) };
+        if let Some(prepared) = &task.lowered {
+            return Ok(Some(prepared.clone()));
+        }
+        let assignment = task.assignment;
         let case = &self.run.selection.cases[assignment.case as usize];
+        let lowered = self.run.lowering.lower(self.run.selection, case, assignment.case)?;
         let info = Arc::new(self.run.describe.case(self.run.selection, case, &lowered));
-        self.tell(&RunEvent::CaseStarted { case: info.clone(), run: assignment.run, at: self.at() });
-        self.slots.start(slot, lowered.job.id, &lowered.job);
-        self.running.insert(slot, Running { assignment, lowered, info });
+        let prepared = Arc::new(Prepared { lowered, info: info.clone() });
+        task.lowered = Some(prepared.clone());
+        let at = self.at();
+        self.tell(&RunEvent::CaseStarted { case: info, run: assignment.run, at });
+        Ok(Some(prepared))
     }
 
-    /// A case whose files cannot be used ends without a verdict.
-    fn unrunnable(&mut self, assignment: Assignment, error: &DiscoverError) {
-        let case = &self.run.selection.cases[assignment.case as usize];
-        let info =
-            Arc::new(unrunnable(self.run.selection, case, self.run.describe.variants, assignment.case));
+    /// Something a worker has to say.
+    fn told(&mut self, told: Told) {
+        let now = self.at();
+        match told {
+            Told::Joined { worker, joined } => self.dispatch.worker_joined(worker, joined, now),
+            Told::Changed { worker, slots } => self.dispatch.worker_changed(worker, slots, now),
+            Told::Left { worker, leaving } => self.dispatch.worker_left(worker, leaving, now),
+            Told::Heard(worker) => self.dispatch.heard(worker, now),
+            Told::Accepted { worker, job } => {
+                self.dispatch.accepted(worker, TaskId(job.sequence), job.attempt, now);
+            }
+            Told::Refused { worker, job, why } => {
+                self.dispatch.refused(worker, TaskId(job.sequence), job.attempt, &why, now);
+            }
+            Told::Finished { worker, job, output } => self.finished(worker, job, output),
+            Told::Notice(text) => self.tell(&RunEvent::Notice(text)),
+        }
+    }
+
+    fn finished(&mut self, worker: WorkerId, job: JobId, output: Output) {
+        let class = match &output.exit {
+            Exit::Ended(_) | Exit::TimedOut(_) => Class::Ran { duration: output.duration },
+            Exit::NotStarted(why) | Exit::Lost(why) => Class::Infra { why: why.clone() },
+            Exit::Cancelled => Class::Cancelled,
+        };
+        self.answer = Some(Answer { worker, job, output });
+        self.dispatch.finished(worker, TaskId(job.sequence), job.attempt, &class, self.at());
+        self.turn();
+        self.answer = None;
+    }
+
+    /// The one answer to a task.
+    fn deliver(&mut self, id: TaskId, worker: Option<WorkerId>, ending: TaskEnding) {
+        let Some(task) = self.tasks.remove(&id) else { return };
+        let answer =
+            self.answer.take_if(|answer| answer.job.sequence == id.0 && Some(answer.worker) == worker);
+        let output = match ending {
+            TaskEnding::Cancelled => {
+                self.session.abandoned(task.assignment.case);
+                return;
+            }
+            TaskEnding::Ran => answer.map(|answer| answer.output),
+            TaskEnding::Infra(why) => {
+                Some(answer.map_or_else(|| nothing(Exit::NotStarted(why)), |answer| answer.output))
+            }
+        };
+        // A dispatcher that counts an answer nobody gave would be a bug; the case must not vanish with it.
+        let output = output.unwrap_or_else(|| nothing(Exit::Lost("its answer was lost".to_owned())));
+        self.judge(task, worker, output);
+    }
+
+    fn judge(&mut self, task: Task, worker: Option<WorkerId>, output: Output) {
+        let Some(prepared) = task.lowered.clone() else { return self.never_ran(task.assignment, output) };
+        let lowered = &prepared.lowered;
+        let judgement = judge(&lowered.check, lowered.negative, &output, self.run.describe.dialect);
+        let unexpected = match self.predictable_step(task.assignment, &output) {
+            Some(Step::Again) => return,
+            Some(Step::Differs(differs)) => differs,
+            None => judgement.actual.is_none_or(|actual| !lowered.expectation.accepts(actual)),
+        };
+        if let Some(doubt) = &task.doubted {
+            self.confirmed(doubt, unexpected, &prepared.info);
+        } else if let Some(peer) = self.doubts(worker, &judgement, unexpected) {
+            let doubt = Doubt { peer, unexpected };
+            return self.submit(task.assignment, Some((task.spec, prepared, doubt)));
+        }
+        self.settle(task.assignment, &prepared, output, judgement, unexpected, worker);
+    }
+
+    /// What a test that took so long on a worker takes on an average one.
+    fn here(&self, worker: Option<WorkerId>, duration: Duration) -> Duration {
+        let report = worker.and_then(|worker| self.dispatch.report(worker));
+        report.map_or(duration, |report| duration.div_f64(report.slowness.max(f64::MIN_POSITIVE)))
+    }
+
+    fn is_peer(&self, worker: WorkerId) -> bool {
+        self.dispatch.report(worker).is_some_and(|report| report.kind == Kind::Peer)
+    }
+
+    /// Whether a result must be confirmed on this machine: the first unexpected one of a peer, and every one of a peer
+    /// that was wrong before.
+    fn doubts(&self, worker: Option<WorkerId>, judgement: &Judgement, unexpected: bool) -> Option<WorkerId> {
+        let report = self.dispatch.report(worker?)?;
+        let judged = unexpected && judgement.actual.is_some();
+        let known = self.believed.contains(&worker?) && report.disagreements == 0;
+        (judged && report.kind == Kind::Peer && !known && !self.run.remote_only).then_some(worker?)
+    }
+
+    /// This machine ran a peer's case again; what it says counts.
+    fn confirmed(&mut self, doubt: &Doubt, unexpected: bool, info: &CaseInfo) {
+        if doubt.unexpected == unexpected {
+            self.believed.insert(doubt.peer);
+            return;
+        }
+        self.dispatch.disagreed(doubt.peer, self.at());
+        let name = self.workers.name(doubt.peer);
+        let text = format!("{name} and this machine disagree on {}; this machine's result counts", info.name);
+        self.tell(&RunEvent::Notice(text));
+    }
+
+    /// A case that never ran ends without a verdict: its files cannot be used, or nobody was there to run it.
+    fn never_ran(&mut self, assignment: Assignment, output: Output) {
+        let Assignment { case, run } = assignment;
+        let selected = &self.run.selection.cases[case as usize];
+        let info = Arc::new(unrunnable(self.run.selection, selected, self.run.describe.variants, case));
         let finished = Finished {
             case: info,
-            run: assignment.run,
+            run,
             reruns: false,
-            output: Arc::new(nothing(Exit::NotStarted(error.to_string()))),
+            reason: reason(&output),
+            output: Arc::new(output),
             actual: None,
             unexpected: true,
             crashed: false,
-            reason: Some(error.to_string()),
             details: None,
+            difference: None,
             peer: None,
         };
-        self.session.finished(assignment.case, assignment.run, Outcome::Infra, Duration::ZERO);
+        self.session.finished(case, run, Outcome::Infra, Duration::ZERO);
         self.tell(&RunEvent::CaseFinished { finished: Arc::new(finished), at: self.at() });
     }
 
-    fn finished(&mut self, slot: usize, output: Output) {
-        let Some(running) = self.running.remove(&slot) else { return };
-        self.idle.push(slot);
-        if matches!(output.exit, Exit::Cancelled) {
-            self.session.abandoned(running.assignment.case);
-            return;
-        }
-        let judgement =
-            judge(&running.lowered.check, running.lowered.negative, &output, self.run.describe.dialect);
-        let unexpected = match self.predictable_step(&running, &output) {
-            Some(Step::Again) => return,
-            Some(Step::Differs(differs)) => differs,
-            None => judgement.actual.is_none_or(|actual| !running.lowered.expectation.accepts(actual)),
-        };
-        self.settle(running, output, judgement, unexpected);
-    }
-
     /// Counts a judged run, tells the sinks, and stops the run where a limit says so.
-    fn settle(&mut self, running: Running, output: Output, judgement: Judgement, unexpected: bool) {
-        let Assignment { case, run } = running.assignment;
+    fn settle(
+        &mut self,
+        assignment: Assignment,
+        prepared: &Prepared,
+        output: Output,
+        judgement: Judgement,
+        unexpected: bool,
+        worker: Option<WorkerId>,
+    ) {
+        let peer = worker.filter(|worker| self.is_peer(*worker)).map(|worker| self.workers.name(worker));
+        let Assignment { case, run } = assignment;
         let outcome = match (judgement.actual, unexpected) {
             (None, _) => Outcome::Infra,
             (Some(_), true) => Outcome::Unexpected,
@@ -206,39 +420,39 @@ impl Driver<'_, '_> {
         };
         let reaction = self.session.finished(case, run, outcome, output.duration);
         if outcome == Outcome::Expected {
-            self.run.history.record(&history_key(&running.info), output.duration);
+            self.run.history.record(&history_key(&prepared.info), self.here(worker, output.duration));
         }
         if unexpected && self.run.regenerate {
-            self.regenerate(&running.lowered, &output);
+            self.regenerate(&prepared.lowered, &output);
         }
-        let reason = match &output.exit {
-            Exit::NotStarted(why) | Exit::Lost(why) => Some(why.clone()),
-            _ => running.lowered.contradiction.clone(),
-        };
+        let file = prepared.lowered.expected_file.as_deref();
+        let details = unexpected.then(|| details(&prepared.lowered.check, file, &output)).flatten();
         let finished = Finished {
-            case: running.info,
+            case: prepared.info.clone(),
             run,
             reruns: reaction.reruns,
+            reason: reason(&output).or_else(|| prepared.lowered.contradiction.clone()),
             output: Arc::new(output),
             actual: judgement.actual,
             unexpected,
             crashed: judgement.crashed,
-            reason,
-            details: judgement.details,
-            peer: None,
+            details,
+            difference: judgement.difference,
+            peer,
         };
-        self.tell(&RunEvent::CaseFinished { finished: Arc::new(finished), at: self.at() });
+        // V8 tells of the limit before it shows the failure that reached it.
         if let Some(stop) = reaction.stop {
             self.stopping(stop);
         }
+        self.tell(&RunEvent::CaseFinished { finished: Arc::new(finished), at: self.at() });
     }
 
     /// Predictable mode: whether the case must run again, or how the comparison ended.
-    fn predictable_step(&mut self, running: &Running, output: &Output) -> Option<Step> {
+    fn predictable_step(&mut self, assignment: Assignment, output: &Output) -> Option<Step> {
         if !self.run.predictable {
             return None;
         }
-        let Assignment { case, run } = running.assignment;
+        let Assignment { case, run } = assignment;
         match self.allocations.compare(case, run, output) {
             None => {
                 self.session.repeat(case, run);
@@ -277,7 +491,7 @@ impl Driver<'_, '_> {
 
     fn stopping(&mut self, stop: Stop) {
         self.tell(&RunEvent::Stopping(stop));
-        self.slots.cancel_all();
+        self.dispatch.cancel_all(self.at());
     }
 
     fn end(mut self) -> Arc<Summary> {
@@ -290,8 +504,12 @@ impl Driver<'_, '_> {
             flaky: counts.flaky,
             infra: counts.infra,
             remaining: counts.remaining,
+            nothing_compared: self.run.predictable && !self.allocations.any_printed(),
             elapsed: self.at(),
         });
+        for line in peers::summary(&self.workers, &self.dispatch) {
+            self.tell(&RunEvent::Notice(line));
+        }
         if let Some(error) = self.sink_error.take() {
             self.tell(&RunEvent::Notice(format!("a report is incomplete: {error}")));
         }
@@ -299,6 +517,9 @@ impl Driver<'_, '_> {
         summary
     }
 }
+
+/// A moment that does not come.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Where a predictable case stands.
 enum Step {
@@ -311,6 +532,14 @@ enum Step {
 /// What durations are remembered under.
 fn history_key(info: &CaseInfo) -> String {
     history::key(&info.name, &info.variant_flags)
+}
+
+/// Why a job has no status.
+fn reason(output: &Output) -> Option<String> {
+    match &output.exit {
+        Exit::NotStarted(why) | Exit::Lost(why) => Some(why.clone()),
+        Exit::Ended(_) | Exit::TimedOut(_) | Exit::Cancelled => None,
+    }
 }
 
 fn nothing(exit: Exit) -> Output {

@@ -94,8 +94,10 @@ pub struct Finished {
     pub crashed: bool,
     /// Why a flag contradiction was expected (reference §2.7), or why the job could not be run.
     pub reason: Option<String>,
-    /// How the output differs from what was expected, where a comparison was made (~13+: a unified diff).
+    /// How an unexpected output differs from its expectation file, in V8's words since 11.x.
     pub details: Option<String>,
+    /// Where the judge found it to differ, for people.
+    pub difference: Option<String>,
     /// Where it ran, if not on this machine.
     pub peer: Option<String>,
 }
@@ -130,6 +132,8 @@ pub struct Summary {
     pub infra: usize,
     /// Cases that never finished because the run stopped.
     pub remaining: usize,
+    /// Allocations were to be compared and no test printed any (2015/6.2 `--predictable`).
+    pub nothing_compared: bool,
     /// From the first start to the end.
     pub elapsed: Duration,
 }

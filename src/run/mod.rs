@@ -7,6 +7,7 @@ pub mod session;
 
 pub mod describe;
 pub mod history;
+pub mod peers;
 pub mod predictable;
 
 pub mod driver;

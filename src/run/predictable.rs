@@ -10,12 +10,14 @@ use crate::job::{Exit, Output};
 #[derive(Debug, Default)]
 pub struct Allocations {
     lines: BTreeMap<u32, String>,
+    printed: bool,
 }
 
 impl Allocations {
     /// Takes a run of a case; none if it must run again, else whether its runs differed (or the first timed out).
     pub fn compare(&mut self, case: u32, run: u32, output: &Output) -> Option<bool> {
         let line = allocation_line(output);
+        self.printed |= run > 1 && !line.is_empty();
         let before = self.lines.insert(case, line.clone());
         let verdict = match before {
             None => matches!(output.exit, Exit::TimedOut(_)).then_some(true),
@@ -26,6 +28,13 @@ impl Allocations {
             self.lines.remove(&case);
         }
         verdict
+    }
+}
+
+impl Allocations {
+    /// Whether any comparison saw an allocation line. V8 fails a run in which none did: nothing was compared.
+    pub fn any_printed(&self) -> bool {
+        self.printed
     }
 }
 
@@ -57,6 +66,19 @@ mod tests {
         assert_eq!(allocations.compare(0, 2, &allocated(5)), None);
         assert_eq!(allocations.compare(1, 2, &allocated(7)), Some(true));
         assert_eq!(allocations.compare(0, 3, &allocated(5)), Some(false));
+    }
+
+    #[test]
+    fn what_prints_nothing_is_equal_and_is_known_to_have_printed_nothing() {
+        let mut allocations = Allocations::default();
+        let silent = output("x\n", Exit::Ended(Status::Code(0)));
+        for (run, verdict) in [(1, None), (2, None), (3, Some(false))] {
+            assert_eq!(allocations.compare(0, run, &silent), verdict);
+        }
+        assert!(!allocations.any_printed());
+        allocations.compare(1, 1, &allocated(5));
+        allocations.compare(1, 2, &allocated(5));
+        assert!(allocations.any_printed());
     }
 
     #[test]

@@ -5,6 +5,12 @@ use regex::Regex;
 use super::lines;
 use crate::frontend::dialect::{Dialect, Era};
 
+/// What d8 says beside its output since ~13.
+const NOISE: [&str; 2] = [
+    "V8 is running with experimental features enabled. Stability and security will suffer.",
+    "Concurrent maglev has been disabled for tracing.",
+];
+
 /// How the output differs from the expectation; none if it does not.
 pub(super) fn difference(expected: &str, basename: &str, stdout: &str, dialect: Dialect) -> Option<String> {
     let wanted: Vec<&str> = expected
@@ -27,18 +33,13 @@ pub(super) fn difference(expected: &str, basename: &str, stdout: &str, dialect: 
 }
 
 fn ignored(line: &str, dialect: Dialect) -> bool {
-    let nacl = ["0,", "[", "DEBUG MODE ENABLED", "WARNING:", "Sandbox"];
     line.trim().is_empty()
         || line.starts_with("==")
         || line.starts_with("**")
         || line.starts_with("ANDROID")
         || (dialect.era >= Era::V102 && line.starts_with("WARNING: linker:"))
-        || (dialect.era >= Era::V13
-            && line
-                == "V8 is running with experimental features enabled. Stability and security will suffer.")
-        || (dialect.era == Era::V2015
-            && line.starts_with("NaCl")
-            && nacl.iter().any(|noise| line.contains(noise)))
+        || (dialect.era >= Era::V13 && NOISE.contains(&line))
+        || (dialect.era == Era::V2015 && lines::of_native_client(line))
 }
 
 /// Python's `line % {"basename": …}`: `%(basename)s` and `%%`; anything else after a `%` is an error there, too.
@@ -62,15 +63,22 @@ fn substitute(line: &str, basename: &str) -> Result<String, String> {
     Ok(result)
 }
 
-/// `*` stands for any text, `{NUMBER}` (not in 2015) for a decimal number; the whole line must match.
+/// `*` stands for any text, `{NUMBER}` (not in 2015) for a decimal number, since ~13 with a sign, and `{ADDRESS}`
+/// (since ~13) for one in hexadecimal; the whole line must match.
 fn matches(pattern: &str, line: &str, dialect: Dialect) -> bool {
+    let late = dialect.era >= Era::V13;
     let numbers = dialect.era != Era::V2015 && pattern.contains("{NUMBER}");
-    if !numbers && !pattern.contains('*') {
+    let addresses = late && pattern.contains("{ADDRESS}");
+    if !numbers && !addresses && !pattern.contains('*') {
         return pattern == line;
     }
     let mut expression = regex::escape(pattern).replace("\\*", ".*");
     if numbers {
-        expression = expression.replace("\\{NUMBER\\}", r"\d+(?:\.\d*)?");
+        let number = if late { r"-?\d+(?:\.\d*)?" } else { r"\d+(?:\.\d*)?" };
+        expression = expression.replace("\\{NUMBER\\}", number);
+    }
+    if addresses {
+        expression = expression.replace("\\{ADDRESS\\}", "(0x)?[0-9A-Fa-f]+");
     }
     Regex::new(&format!("^(?s:{expression})$")).is_ok_and(|regex| regex.is_match(line))
 }
@@ -114,6 +122,14 @@ mod tests {
         let old = Dialect::new(Era::V2015);
         assert!(difference("{NUMBER}\n", "a.js", "12\n", old).is_some());
         assert!(difference("{NUMBER}\n", "a.js", "{NUMBER}\n", old).is_none());
+    }
+
+    #[test]
+    fn signs_and_addresses_are_known_since_13() {
+        for (pattern, line) in [("a {NUMBER}", "a -1.5"), ("at {ADDRESS}!", "at 0x7fA!")] {
+            assert_eq!(difference(pattern, "a.js", line, Dialect::new(Era::V13)), None, "{pattern}");
+            assert!(difference(pattern, "a.js", line, Dialect::new(Era::V102)).is_some(), "{pattern}");
+        }
     }
 
     proptest! {

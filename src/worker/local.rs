@@ -9,8 +9,9 @@ use futures::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::without_process;
 use crate::backend::{BackendError, Resolved, Roots, Slot, SlotConfig};
-use crate::job::{Captured, Exit, Job, JobId, Output};
+use crate::job::{Exit, Job, JobId, Output};
 
 /// What a slot can be told before it listens: a job and its cancellation. More of the latter are dropped, because one
 /// is enough.
@@ -49,7 +50,7 @@ impl LocalSlots {
     /// # Errors
     /// When a slot process cannot be started.
     pub async fn open(count: usize, roots: Roots, config: &SlotConfig) -> Result<Self, BackendError> {
-        let slots = try_join_all((0..count).map(|_| Slot::start(config.clone()))).await?;
+        let slots = try_join_all((0..count).map(|index| Slot::start(config.of_slot(index)))).await?;
         // Room for one output a slot, so that no slot ever waits for its owner.
         let (results, finished) = mpsc::channel(count.max(1));
         let mut tasks = JoinSet::new();
@@ -69,13 +70,25 @@ impl LocalSlots {
 
     /// Starts a job on a slot that runs none. Whatever prevents it comes back from [`Self::next_finished`].
     pub fn start(&mut self, slot: usize, id: JobId, job: &Job) {
-        if let Err(exit) = self.hand_over(slot, id, job) {
-            self.unsent.push_back((slot, id, without_process(exit)));
+        match self.roots.job(job) {
+            Ok(resolved) => self.start_resolved(slot, id, resolved),
+            Err(error) => self.failed(slot, id, without_process(Exit::NotStarted(error.to_string()))),
         }
     }
 
-    fn hand_over(&mut self, slot: usize, id: JobId, job: &Job) -> Result<(), Exit> {
-        let resolved = self.roots.job(job).map_err(|error| Exit::NotStarted(error.to_string()))?;
+    /// As [`Self::start`], for a job that is in this machine's paths already.
+    pub fn start_resolved(&mut self, slot: usize, id: JobId, job: Resolved) {
+        if let Err(exit) = self.hand_over(slot, id, job) {
+            self.failed(slot, id, without_process(exit));
+        }
+    }
+
+    /// A job ended before it reached its slot; comes back from [`Self::next_finished`] as any other.
+    pub fn failed(&mut self, slot: usize, id: JobId, output: Output) {
+        self.unsent.push_back((slot, id, output));
+    }
+
+    fn hand_over(&mut self, slot: usize, id: JobId, resolved: Resolved) -> Result<(), Exit> {
         let lane = self.lanes.get_mut(slot).ok_or_else(|| Exit::Lost(format!("there is no slot {slot}")))?;
         if lane.running.is_some() {
             return Err(Exit::Lost(format!("slot {slot} runs another job")));
@@ -179,9 +192,4 @@ impl Worker {
             }
         }
     }
-}
-
-fn without_process(exit: Exit) -> Output {
-    let empty = Captured::default;
-    Output { exit, stdout: empty(), stderr: empty(), duration: std::time::Duration::ZERO, max_rss: 0 }
 }

@@ -31,12 +31,23 @@ fn outcomes(list: &Value) -> Vec<String> {
 
 #[test]
 fn every_case_turns_out_as_the_model_says() {
+    check_model(&[]);
+}
+
+#[test]
+fn every_case_turns_out_as_the_model_says_on_three_nodes() {
+    check_model(&["--lab", "3"]);
+}
+
+/// Runs the whole sample with more options and compares each case with the model.
+fn check_model(more: &[&str]) {
     let program = Program::new();
     let json = program.folder().join("results.json");
     let arguments = ["--sample", "--run-skipped", "--random-seed=1"];
     let listed = program.run(&[&arguments[..], &["--dry-run", "--json"]].concat());
     let ran = program.run(
-        &[&arguments[..], &["-t", "2", "-p", "none", "--json-test-results", json.to_str().unwrap()]].concat(),
+        &[&arguments[..], &["-t", "2", "-p", "none", "--json-test-results", json.to_str().unwrap()], more]
+            .concat(),
     );
     assert_eq!(ran.code, Some(1), "15.7 does not hide failures behind JSON results: {}", ran.err);
     let results: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();

@@ -49,6 +49,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/verdict/", &["std::fs", "std::process", "tokio", "Instant::now", "crate::run", "crate::worker"]),
+    (
+        "src/schedule/",
+        &["std::fs", "std::process", "tokio", "Instant::now", "SystemTime", "async ", "HashMap", "HashSet"],
+    ),
     ("src/run/session.rs", &["std::fs", "tokio", "Instant::now", "async ", "HashMap"]),
     ("src/report/", &["crate::run::session", "crate::worker", "crate::backend"]),
     ("src/backend/", &["crate::frontend", "crate::verdict", "crate::run", "crate::report"]),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Parser, ValueEnum};
 
+use super::mesh::MeshArgs;
 use crate::frontend::dialect::Era;
 
 /// V8's progress styles, and two of ours.
@@ -116,6 +117,10 @@ pub struct Args {
     /// Never looks for other machines.
     #[arg(long, visible_alias = "no-network", help_heading = "Tree and build")]
     pub nonetwork: bool,
+
+    /// Runs on several machines.
+    #[command(flatten)]
+    pub mesh: MeshArgs,
 
     // Which tests.
     /// Variants and aliases (dev, more, exhaustive, extra), comma-separated.

@@ -10,6 +10,7 @@ use clap::ArgMatches;
 use super::args::{Args, EngineName, Framework, MarkFilter, typed, unknown_to};
 use crate::frontend::build::{self, Build, BuildError, Properties, Property, Wanted};
 use crate::frontend::dialect::{Dialect, DialectError, Era};
+use crate::frontend::runner::Runner;
 use crate::frontend::variants::{VariantError, VariantTable};
 
 /// Why a command line cannot be followed.
@@ -109,6 +110,8 @@ pub struct Config {
     pub test_root: PathBuf,
     /// The tree's rules.
     pub dialect: Dialect,
+    /// The tables of the tree's own runner.
+    pub runner: Runner,
     /// What was typed; plain switches are read from here.
     pub args: Args,
     /// Tests named on the command line and in `--test-list`; never empty (`default`).
@@ -217,6 +220,7 @@ pub fn configure(
             (false, false) => vec!["default".to_owned()],
         },
         args: args.clone(),
+        runner: Runner::read(&workspace),
         workspace,
         dialect,
         tests_named,
@@ -381,8 +385,9 @@ impl Config {
             mode: args.mode.clone(),
             arch_and_mode: args.arch_and_mode.clone(),
             properties: self.typed_properties(),
+            timeout_typed: args.timeout.is_some_and(|seconds| seconds >= 0),
         };
-        Ok(build::find(&self.workspace, self.dialect, &wanted)?)
+        Ok(build::find(&self.workspace, &self.runner, self.dialect, &wanted)?)
     }
 
     /// Build properties said by hand (2015/6.2).
@@ -476,6 +481,9 @@ impl Config {
         add(args.novfp3, &["--noenable-vfp3"]);
         add(predictable && old, &["--predictable", "--verify_predictable", "--no-inline-new"]);
         add(predictable && !old, &["--predictable", "--verify-predictable", "--no-inline-new"]);
+        let own = self.runner.bodies("_process_options");
+        let omits = if own.is_empty() { self.dialect.era >= Era::V13 } else { own.contains("'--omit-quit'") };
+        add(predictable && !old && omits, &["--omit-quit"]);
         Ok(flags)
     }
 }

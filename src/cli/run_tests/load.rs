@@ -12,8 +12,9 @@ use crate::frontend::discover::matcher::{Patterns, nearest};
 use crate::frontend::discover::{DiscoverError, Suite, SuiteContext};
 use crate::frontend::properties::{Switches, variables};
 use crate::frontend::select::{Criteria, Filter, Listed, Selection, named, select};
-use crate::frontend::status::{StatusError, StatusFile, Warning};
+use crate::frontend::status::{StatusError, StatusFile, Variables, Warning};
 use crate::frontend::variants::VariantTable;
+use crate::frontend::words;
 
 use super::args::MarkFilter;
 
@@ -33,6 +34,8 @@ pub(super) enum LoadError {
 pub(super) struct Loaded {
     /// Cases, and what was left out.
     pub selection: Selection,
+    /// What V8's own runner prints meanwhile.
+    pub words: Vec<String>,
     /// Lines for the person: suites left out, names that matched nothing, unknown status variables.
     pub notices: Vec<String>,
 }
@@ -49,15 +52,20 @@ pub(super) fn load(
     table: &VariantTable,
 ) -> Result<Loaded, LoadError> {
     let mut notices = Vec::new();
-    let arguments = groups::expand(&config.tests, config.dialect, setup.build.i18n());
+    let variables = variables(config.dialect, &setup.build, &switches(config, setup));
+    let mut words = words::of_variables(&variables, &setup.build, &config.runner, config.dialect);
+    let arguments = groups::expand(&config.tests, &config.runner, config.dialect, setup.build.i18n());
     let mut suites = Vec::new();
     for name in groups::suites(&arguments) {
         if let Some(suite) = open(config, context, engine, &name, &mut notices)? {
-            suites.push(list(config, setup, context, table, suite, &arguments, &mut notices)?);
+            if config.args.verbose && !config.dialect.is_old() {
+                words.push(format!(">>> Loading test suite: {name}"));
+            }
+            suites.push(list(config, &variables, context, table, suite, &arguments, &mut notices)?);
         }
     }
     let selection = select(suites, &criteria(config, setup));
-    Ok(Loaded { selection, notices })
+    Ok(Loaded { selection, words, notices })
 }
 
 fn open(
@@ -68,7 +76,7 @@ fn open(
     notices: &mut Vec<String>,
 ) -> Result<Option<Suite>, DiscoverError> {
     if !config.test_root.join(name).is_dir() {
-        if config.tests_named && !groups::is_group(name, config.dialect) {
+        if config.tests_named && !groups::is_group(name, &config.runner, config.dialect) {
             notices.push(unknown_suite(&config.test_root, name));
         }
         return Ok(None);
@@ -100,7 +108,7 @@ fn unknown_suite(test_root: &Path, name: &str) -> String {
 
 fn list(
     config: &Config,
-    setup: &Setup,
+    variables: &Variables,
     context: &SuiteContext<'_>,
     table: &VariantTable,
     suite: Suite,
@@ -110,9 +118,8 @@ fn list(
     let rules = {
         let path = suite.status_file();
         let file = StatusFile::read(&path, config.dialect)?;
-        let variables = variables(config.dialect, &setup.build, &switches(config, setup));
         let mut warnings = Vec::new();
-        let rules = file.evaluate(&variables, table.names(), config.dialect, &mut warnings)?;
+        let rules = file.evaluate(variables, table.names(), config.dialect, &mut warnings)?;
         notices.extend(warnings.iter().map(Warning::to_string));
         rules
     };
@@ -154,6 +161,5 @@ fn criteria(config: &Config, setup: &Setup) -> Criteria {
         run_skipped: config.args.run_skipped,
         shard: config.shard.map(|shard| (shard.count, shard.run)),
         seeds: config.seeds.count,
-        predictable: setup.build.predictable(),
     }
 }

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod config;
 mod load;
+pub mod mesh;
 mod show;
 
 use std::ffi::OsString;
@@ -10,12 +11,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::args::{Args, EngineName, typed};
 use self::config::{Config, ConfigError, Setup, configure};
 use self::load::LoadError;
+use self::mesh::{Stays, Wish};
+use super::lab::{Lab, LabError};
 use super::words::{Shell, cache_folder, chain};
 use crate::backend::{self, BackendError, Environment, Roots, SlotConfig};
 use crate::engine::{Engine, EngineError};
@@ -32,7 +36,9 @@ use crate::run::event::RunInfo;
 use crate::run::history::{self, History, start_order};
 use crate::run::session::{Counts, Plan, Session, exit_code};
 use crate::sample;
+use crate::worker::Workers;
 use crate::worker::local::LocalSlots;
+use crate::worker::mesh::{Line, Mesh};
 
 /// Why a run did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +53,14 @@ enum Failure {
     Report(#[from] report::ReportError),
     #[error("cannot unpack the sample tree")]
     Sample(#[source] std::io::Error),
+    /// `--lab`.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// `--remote-only`, and nobody is there.
+    #[error(
+        "--remote-only, and no peer can be used\nhint: `meshctl peers` shows who is there and what is missing"
+    )]
+    NoPeers,
     #[error("cannot start the slots that run tests")]
     Slots(#[source] BackendError),
     #[error("cannot write to standard output")]
@@ -106,9 +120,15 @@ fn run(
         config::workspace(args, &here)?
     };
     *dialect = Dialect::detect(&workspace).ok();
-    let config = configure(args, matches, workspace, &here, random_seed)?;
+    let mut config = configure(args, matches, workspace, &here, random_seed)?;
+    // Held until the run is over: its nodes end with it.
+    let lab = args.mesh.lab.map(|count| start_lab(count, config.jobs, shell)).transpose()?;
+    if let Some(lab) = &lab {
+        config.args.mesh.home = Some(lab.home());
+        config.args.mesh.min_remote = 0.0;
+    }
     config.notices.iter().for_each(|notice| shell.note(notice));
-    let table = VariantTable::read(&config.workspace, config.dialect);
+    let table = VariantTable::read(&config.workspace, &config.runner, config.dialect);
     let mut code = 0;
     let (engine, setups) = setups(&config, matches, &here, &table, shell)?;
     for setup in &setups {
@@ -119,6 +139,28 @@ fn run(
         }
     }
     Ok(code)
+}
+
+fn start_lab(count: u8, jobs: usize, shell: &Shell) -> Result<Lab, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Run)?;
+    let slots = (jobs / usize::from(count)).max(1);
+    let lab = runtime.block_on(Lab::start(count, slots))?;
+    shell.note(&format!("{count} nodes with {slots} slots each are up, on loopback, for this run"));
+    Ok(lab)
+}
+
+/// Prints what V8's own runner says, where the report is told in its words; elsewhere only where the build is.
+fn tell(config: &Config, matches: &ArgMatches, shell: &Shell, words: &[String]) {
+    let args = &config.args;
+    let data = args.list || args.dry_run || args.cat;
+    let style = show::style(args, typed(matches, "progress"), Terminal::of_stdout().is_some());
+    for line in words {
+        if style.is_v8s() && !data {
+            shell.print(line);
+        } else if line.starts_with("Build found: ") {
+            shell.note(line);
+        }
+    }
 }
 
 fn interrupted(code: u8, dialect: Dialect) -> bool {
@@ -142,6 +184,7 @@ fn setups(
         Some(build) => vec![build],
         None => {
             let found = config.builds(matches, here)?;
+            tell(config, matches, shell, &found.words);
             found.notices.iter().for_each(|notice| shell.note(notice));
             found.builds
         }
@@ -189,7 +232,8 @@ fn execute(
         features: &features,
         seed: config.seeds.run.unwrap_or(0),
     };
-    let loaded = load::load(config, setup, &context, engine, table)?;
+    let mut loaded = load::load(config, setup, &context, engine, table)?;
+    tell(config, matches, shell, &loaded.words);
     loaded.notices.iter().for_each(|notice| shell.note(notice));
     let lowering = Lowering {
         context,
@@ -205,6 +249,9 @@ fn execute(
         draw_seed: |_| random_seed(),
         timeout: config.timeout,
     };
+    if setup.build.predictable() && !config.dialect.is_old() {
+        loaded.selection.keep_predictable(|selection, case| lowering.suits_predictable(selection, case));
+    }
     let describe = Describe {
         dialect: config.dialect,
         roots: &roots,
@@ -234,17 +281,18 @@ impl Prepared<'_> {
             show::unused(self.selection, self.config.dialect).iter().for_each(|line| shell.print(line));
         }
         let shown = if args.list {
-            Some(show::list(self, &mut shell.stdout()))
+            Some(show::list(self, &mut shell.stdout()).map(|()| 0))
         } else if args.dry_run {
-            Some(show::dry_run(self, &mut shell.stdout()))
+            Some(show::dry_run(self, shell, &mut shell.stdout()))
         } else if args.cat {
-            Some(show::cat(self, &mut shell.stdout()))
+            Some(show::cat(self, &mut shell.stdout()).map(|()| 0))
         } else {
             None
         };
         if let Some(written) = shown {
-            written.map_err(Failure::Output)?;
-            return Ok(0);
+            let counts = Counts { infra: written.map_err(Failure::Output)?, ..Counts::default() };
+            // What cannot be run is told as a run would tell it; an empty list is no failure.
+            return Ok(exit_code(self.config.dialect, &counts, None, 1));
         }
         if args.report {
             show::report(self.selection, self.config.dialect).iter().for_each(|line| shell.print(line));
@@ -255,29 +303,42 @@ impl Prepared<'_> {
     fn run(&self, shell: &Shell, roots: Roots) -> Result<u8, Failure> {
         let config = self.config;
         let mut sink = report::open(&self.report_config())?;
-        if !config.args.nonetwork && cfg!(target_os = "linux") {
-            shell.note("no node on this machine yet: running tests locally");
-        }
         let mut history = History::load(&history_path(config, self.setup));
         let session = Session::new(self.plan(&history));
+        let durations = self.durations(&history);
+        // Two threads for a run on several machines: results are unpacked while tests are started.
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Run)?;
         let ending = runtime.block_on(async {
             let count = config.jobs.min(self.selection.cases.len().max(1));
+            let run_number = random_run();
+            let line = self.mesh(&durations, count, run_number, shell).await;
+            if line.is_none() && config.args.mesh.remote_only {
+                return Err(Failure::NoPeers);
+            }
             let slots =
                 LocalSlots::open(count, roots, &slot_config(config.dialect)).await.map_err(Failure::Slots)?;
+            let mut workers = match line {
+                Some(line) => Workers::with_mesh(run_number, slots, Mesh::new(line)),
+                None => Workers::local(run_number, slots),
+            };
+            if config.args.mesh.lab.is_some() || config.args.mesh.remote_only {
+                workers.gather(GATHER_LIMIT).await;
+            }
             let run = Run {
+                local_only: !self.setup.prefix.is_empty(),
+                remote_only: config.args.mesh.remote_only,
                 selection: self.selection,
                 lowering: self.lowering,
                 describe: self.describe,
                 info: Arc::new(self.info(count)),
                 history: &mut history,
                 total_timeout: (config.args.total_timeout_sec > 0)
-                    .then(|| std::time::Duration::from_secs(config.args.total_timeout_sec)),
+                    .then(|| Duration::from_secs(config.args.total_timeout_sec)),
                 regenerate: config.args.regenerate_expected_files,
                 predictable: self.setup.predictable,
             };
-            drive(run, session, slots, sink.as_mut()).await.map_err(Failure::Run)
+            drive(run, session, workers, sink.as_mut()).await.map_err(Failure::Run)
         })?;
         if let Err(error) = history.save() {
             shell.warn(&format!("durations of this run are not kept: {error}"));
@@ -299,6 +360,10 @@ impl Prepared<'_> {
             remaining: summary.remaining,
         };
         let code = exit_code(dialect, &counts, summary.stop, self.selection.cases.len());
+        if summary.nothing_compared && summary.stop.is_none() {
+            shell.error(NO_ALLOCATIONS);
+            return 1;
+        }
         if self.selection.cases.is_empty() && dialect.is_old() {
             shell.print("Warning: no tests were run!");
         }
@@ -311,6 +376,44 @@ impl Prepared<'_> {
             return 0;
         }
         code
+    }
+
+    /// The line to this machine's node, if the run is to be shared; says why not.
+    async fn mesh(
+        &self,
+        durations: &[Option<Duration>],
+        slots: usize,
+        run: u64,
+        shell: &Shell,
+    ) -> Option<Line> {
+        let wish = Wish {
+            args: &self.config.args.mesh,
+            nonetwork: self.config.args.nonetwork,
+            prefix: &self.setup.prefix,
+            engine: self.lowering.engine,
+            workspace: &self.config.workspace,
+            build: &self.setup.build.dir,
+            selection: self.selection,
+            lowering: self.lowering,
+            durations,
+            slots,
+        };
+        match wish.connect(run).await {
+            Ok((client, open)) => Some(Line::to(client, open)),
+            Err(Stays::Wanted) => None,
+            Err(why) => {
+                shell.note(&why.to_string());
+                None
+            }
+        }
+    }
+
+    /// Known durations, one a case.
+    fn durations(&self, history: &History) -> Vec<Option<Duration>> {
+        let known = |case| {
+            history.duration(&history::key(&self.selection.name(case), &self.lowering.variant_flags(case)))
+        };
+        self.selection.cases.iter().map(known).collect()
     }
 
     fn plan(&self, history: &History) -> Plan {
@@ -360,9 +463,10 @@ impl Prepared<'_> {
         let config = self.config;
         let terminal = Terminal::of_stdout();
         let wording = Wording::of(config.dialect, version(&config.workspace));
+        let style = show::style(args, typed(self.matches, "progress"), terminal.is_some());
         ReportConfig {
             terminal,
-            execution_mode: self.setup.build.execution_mode(config.dialect),
+            execution_mode: self.setup.build.execution_mode.clone(),
             json: args.json_test_results.clone(),
             junit: args.junitout.clone(),
             junit_suite: args.junittestsuite.clone(),
@@ -374,13 +478,32 @@ impl Prepared<'_> {
             verbose: args.verbose,
             shard: config.shard.map_or((0, 1), |shard| (shard.run as usize - 1, shard.count as usize)),
             extra_flags: self.setup.extra_flags.clone(),
-            ..ReportConfig::new(
-                show::style(args, typed(self.matches, "progress"), terminal.is_some()),
-                wording,
-            )
+            preface: self.preface(),
+            utc_offset: if style.needs_local_time(wording) { utc_offset() } else { 0 },
+            ..ReportConfig::new(style, wording)
         }
     }
+
+    /// What 2015 (always) and 6.2 (with `-v`) say of a run that is not distributed.
+    fn preface(&self) -> Vec<String> {
+        let args = &self.config.args;
+        let told = match self.config.dialect.era {
+            Era::V2015 => true,
+            Era::V62 => args.verbose,
+            Era::V102 | Era::V13 | Era::V157 => false,
+        };
+        let disabled = args.nonetwork || args.buildbot || !args.command_prefix.is_empty();
+        let words = "Network distribution disabled, running tests locally.";
+        (told && disabled).then(|| words.to_owned()).into_iter().collect()
+    }
 }
+
+/// What is wrong with a predictable run that compared nothing.
+const NO_ALLOCATIONS: &str = "no test printed its allocations, so nothing was compared\nhint: --predictable needs a shell \
+     built with verify_predictable";
+
+/// How long a run that must not begin alone waits for its peers.
+const GATHER_LIMIT: Duration = Duration::from_secs(20);
 
 /// How slots are started: V8 passes its own environment on, with English words since 6.2.
 fn slot_config(dialect: Dialect) -> SlotConfig {
@@ -395,6 +518,31 @@ fn history_path(config: &Config, setup: &Setup) -> PathBuf {
     let name = config.workspace.to_string_lossy().replace(['/', '\\'], "%");
     let file = format!("{name}.{}.{}", setup.build.arch, setup.build.mode);
     cache_folder().join("durations").join(file)
+}
+
+/// A number that no other run has.
+fn random_run() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
+}
+
+/// Seconds by which the local time is ahead of UTC, as the system's own `date` says; 0 where it does not.
+fn utc_offset() -> i32 {
+    let words = ["date", "+%z"].map(str::to_owned);
+    let here = std::env::current_dir().unwrap_or_default();
+    let asked = backend::ask(&words, &here, &SlotConfig::new(Environment::inherited()));
+    asked.ok().and_then(|text| offset_of(text.trim())).unwrap_or(0)
+}
+
+/// `+0230` in seconds.
+fn offset_of(text: &str) -> Option<i32> {
+    let (sign, digits) = match text.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    let number = |text: &str| text.parse::<i32>().ok().filter(|number| (0..100).contains(number));
+    Some(sign * (number(hours)? * 3600 + number(minutes)? * 60))
 }
 
 /// A random non-zero 32-bit number.
@@ -413,4 +561,24 @@ fn random_seed() -> i64 {
 /// Writes a line to a stream of the person's choosing.
 fn line(out: &mut dyn Write, text: &str) -> std::io::Result<()> {
     writeln!(out, "{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_read_as_date_prints_them() {
+        for (text, seconds) in [
+            ("+0000", Some(0)),
+            ("+0530", Some(19_800)),
+            ("-0800", Some(-28_800)),
+            ("UTC", None),
+            ("", None),
+            ("+1", None),
+            ("é", None),
+        ] {
+            assert_eq!(offset_of(text), seconds, "{text}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::args::{Args, Progress};
 use super::{Prepared, line};
+use crate::cli::words::{Shell, chain};
 use crate::frontend::dialect::Dialect;
 use crate::frontend::select::{Case, Reason, Selection};
 use crate::frontend::status::{Keyword, report_counts};
@@ -113,11 +114,20 @@ fn reason(reason: Reason) -> &'static str {
     }
 }
 
-/// The command lines, not run.
-pub(super) fn dry_run(prepared: &Prepared<'_>, out: &mut dyn Write) -> io::Result<()> {
+/// The command lines, not run. A case that has none, because its files cannot be used, is told and costs the others
+/// nothing; returns how many there were.
+pub(super) fn dry_run(prepared: &Prepared<'_>, shell: &Shell, out: &mut dyn Write) -> io::Result<usize> {
+    let mut broken = 0;
     for (index, case) in prepared.selection.cases.iter().enumerate() {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        let lowered = prepared.lowering.lower(prepared.selection, case, index).map_err(io::Error::other)?;
+        let lowered = match prepared.lowering.lower(prepared.selection, case, index) {
+            Ok(lowered) => lowered,
+            Err(error) => {
+                shell.warn(&format!("{}: {}", prepared.selection.name(case), chain(&error)));
+                broken += 1;
+                continue;
+            }
+        };
         let info = prepared.describe.case(prepared.selection, case, &lowered);
         if prepared.config.args.json {
             let argv = prepared.describe.argv(&lowered);
@@ -131,7 +141,8 @@ pub(super) fn dry_run(prepared: &Prepared<'_>, out: &mut dyn Write) -> io::Resul
             line(out, &info.command)?;
         }
     }
-    out.flush()
+    out.flush()?;
+    Ok(broken)
 }
 
 /// The sources of the tests in V8's frame (reference §6.3).

@@ -3,6 +3,16 @@
 //! Pure. Reads what decides how a test runs (flags, negative, includes, features) and passes over the rest. The
 //! subset is that of test262's own tools: scalars, flow lists, block lists, one nested map.
 
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+/// Begins the frontmatter.
+const OPENS: &[u8] = b"/*---";
+
+/// Ends it.
+const CLOSES: &[u8] = b"---*/";
+
 /// What decides how a test runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Record {
@@ -26,13 +36,18 @@ impl Record {
 }
 
 /// The text between the markers; none without frontmatter.
-pub(super) fn block(source: &str) -> Result<Option<&str>, String> {
-    let Some(start) = source.find("/*---") else { return Ok(None) };
-    let body = &source[start + 5..];
-    match body.find("---*/") {
+fn block(source: &[u8]) -> Result<Option<&[u8]>, String> {
+    let Some(start) = memmem::find(source, OPENS) else { return Ok(None) };
+    let body = &source[start + OPENS.len()..];
+    match memmem::find(body, CLOSES) {
         Some(end) => Ok(Some(&body[..end])),
         None => Err("`/*---` without `---*/`".to_owned()),
     }
+}
+
+/// Whether the frontmatter ends in the first bytes of a file.
+pub(super) fn is_whole(head: &[u8]) -> bool {
+    matches!(block(head), Ok(Some(_)))
 }
 
 /// Reads the frontmatter of a source.
@@ -40,8 +55,18 @@ pub(super) fn block(source: &str) -> Result<Option<&str>, String> {
 /// # Errors
 /// With what is wrong and where.
 pub(super) fn parse(source: &str) -> Result<Record, String> {
+    parse_bytes(source.as_bytes())
+}
+
+/// Reads the frontmatter of a file; bytes that are not UTF-8 matter only in names, which are ASCII.
+///
+/// # Errors
+/// With what is wrong and where.
+pub(super) fn parse_bytes(source: &[u8]) -> Result<Record, String> {
     let mut record = Record::default();
     let Some(block) = block(source)? else { return Ok(record) };
+    // Nearly all are UTF-8, which is quicker to check than to mend.
+    let block = &std::str::from_utf8(block).map_or_else(|_| String::from_utf8_lossy(block), Cow::Borrowed);
     let indent = indentation(block);
     let mut lines = block.lines().map(|line| unindented(line, indent)).peekable();
     while let Some(line) = lines.next() {

@@ -1,40 +1,52 @@
 //! fuzzer and fuzzilli: every plain file of a sub folder is one input of that folder's binary (reference §4.11).
 
-use super::walk::folders;
+use super::walk::{Walk, folders};
 use super::{Check, DiscoverError, Listing, Part, Recipe, Shell, Suite, SuiteContext, Test};
+use crate::frontend::python::{Literal, constants};
 
 /// Lists the inputs of all sub folders that belong to a fuzzer; which these are is read from the suite's
 /// configuration, else from the folders.
 pub(super) fn list(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing, DiscoverError> {
-    let known = |folder: &String| {
+    let own = constants(&suite.config).remove("SUB_TESTS");
+    let named = |folder: &String| {
         suite.names(&format!("'{folder}'"), true) || suite.names(&format!("\"{folder}\""), true)
     };
+    let mut sub = own.as_ref().and_then(Literal::texts).unwrap_or_else(|| {
+        // 6.2 keeps the list inside a class.
+        folders(&suite.root).into_iter().filter(named).collect()
+    });
+    if !context.dialect.is_old() {
+        sub.sort_unstable();
+    }
     let mut listing = Listing::default();
-    for folder in folders(&suite.root).iter().filter(|folder| known(folder)) {
-        let mut names = files(suite, folder)?;
-        names.sort_unstable();
+    for folder in sub.iter().filter(|folder| suite.root.join(folder).is_dir()) {
+        let names = files(suite, context, folder)?;
         listing.candidates += names.len();
-        listing.tests.extend(names.into_iter().map(|name| test(suite, context, &name)));
+        listing.tests.extend(names.iter().map(|name| test(suite, context, name)));
     }
     Ok(listing)
 }
 
-/// Lists fuzzilli's one folder.
+/// Lists fuzzilli's one folder. V8's own loader knows no ending for its files and drops every one, unless the suite's
+/// configuration says otherwise.
 pub(super) fn list_fuzzilli(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing, DiscoverError> {
     if !suite.root.join("test").is_dir() {
         return Ok(Listing::default());
     }
-    let mut names = files(suite, "test")?;
-    names.sort_unstable();
-    Ok(Listing::of_tests(names.iter().map(|name| test(suite, context, name)).collect()))
+    let names = files(suite, context, "test")?;
+    let kept = suite.names("_should_filter_by_name", true) || suite.names("extensions", true);
+    let tests = names.iter().filter(|_| kept).map(|name| test(suite, context, name)).collect();
+    Ok(Listing { candidates: names.len(), ..Listing::of_tests(tests) })
 }
 
-fn files(suite: &Suite, folder: &str) -> Result<Vec<String>, DiscoverError> {
-    let path = suite.root.join(folder);
-    let entries = std::fs::read_dir(&path).map_err(|source| DiscoverError::Unreadable { path, source })?;
-    let files = entries.flatten().filter(|entry| entry.path().is_file());
+fn files(suite: &Suite, context: &SuiteContext<'_>, folder: &str) -> Result<Vec<String>, DiscoverError> {
+    let walk = Walk { excluded: &[], links: !context.dialect.is_old(), dialect: context.dialect };
+    let files = walk.files(&suite.root.join(folder))?;
+    // 6.2 looks at the folder itself only.
+    let deep = !context.dialect.is_old();
     Ok(files
-        .filter_map(|entry| entry.file_name().into_string().ok())
+        .iter()
+        .filter(|name| deep || !name.contains('/'))
         .map(|name| format!("{folder}/{name}"))
         .collect())
 }
@@ -47,7 +59,7 @@ fn test(suite: &Suite, context: &SuiteContext<'_>, name: &str) -> Test {
 
 /// Describes a test: the file, the seed, the extra flags, nothing else.
 pub(super) fn recipe(suite: &Suite, context: &SuiteContext<'_>, test: &Test) -> Recipe {
-    let folder = test.name.split('/').next().unwrap_or_default();
+    let folder = test.name.rsplit_once('/').map_or("", |(folder, _)| folder).replace('/', "_");
     let shell = match suite.name.as_str() {
         "fuzzilli" => "v8_fuzzilli_test".to_owned(),
         _ => format!("v8_simple_{folder}_fuzzer"),

@@ -3,6 +3,7 @@
 //! Pure.
 
 use crate::frontend::dialect::{Dialect, Era};
+use crate::frontend::runner::Runner;
 
 const OLD_DEFAULT: &str =
     "debugger mjsunit cctest wasm-spec-tests inspector mkgrokdump fuzzer message preparser intl unittests";
@@ -11,8 +12,15 @@ const DEFAULT: &str = "debugger mjsunit cctest wasm-spec-tests inspector mkgrokd
 const BOT: &str = "debugger mjsunit cctest wasm-spec-tests inspector webkit mkgrokdump wasm-js fuzzer message intl unittests wasm-api-tests";
 const NEWEST_BOT: &str = "debugger mjsunit cctest wasm-spec-tests inspector webkit bigint mkgrokdump wasm-js fuzzer message intl unittests wasm-api-tests filecheck";
 
-/// The suites of a group; none if the name is no group.
-fn group(name: &str, dialect: Dialect) -> Option<String> {
+/// The suites of a group; none if the name is no group. The tree's own table counts where it has one.
+fn group(name: &str, runner: &Runner, dialect: Dialect) -> Option<Vec<String>> {
+    if runner.has_groups() {
+        return runner.group(name);
+    }
+    builtin(name, dialect).map(|suites| suites.split(' ').map(str::to_owned).collect())
+}
+
+fn builtin(name: &str, dialect: Dialect) -> Option<String> {
     let era = dialect.era;
     let suites = match (name, era) {
         ("default", Era::V2015) => "mjsunit cctest message preparser",
@@ -34,26 +42,26 @@ fn group(name: &str, dialect: Dialect) -> Option<String> {
 }
 
 /// Whether a name is a group.
-pub fn is_group(name: &str, dialect: Dialect) -> bool {
-    group(name, dialect).is_some()
+pub fn is_group(name: &str, runner: &Runner, dialect: Dialect) -> bool {
+    group(name, runner, dialect).is_some()
 }
 
 /// Replaces groups by their suites. A build without internationalization has no `intl` in `default` and
 /// `bot_default`.
-pub fn expand(arguments: &[String], dialect: Dialect, i18n: bool) -> Vec<String> {
+pub fn expand(arguments: &[String], runner: &Runner, dialect: Dialect, i18n: bool) -> Vec<String> {
     let mut expanded = Vec::new();
     for argument in arguments {
         // 2015 without arguments means these, with intl where there is any.
         let first = argument == "default" && dialect.era == Era::V2015;
         let suites = if first {
-            Some("mjsunit unittests cctest message preparser intl".to_owned())
+            Some("mjsunit unittests cctest message preparser intl".split(' ').map(str::to_owned).collect())
         } else {
-            group(argument, dialect)
+            group(argument, runner, dialect)
         };
         match suites {
             Some(suites) => {
-                let dropped = |suite: &&str| *suite == "intl" && !i18n && argument.ends_with("default");
-                expanded.extend(suites.split(' ').filter(|suite| !dropped(suite)).map(str::to_owned));
+                let dropped = |suite: &String| suite == "intl" && !i18n && argument.ends_with("default");
+                expanded.extend(suites.into_iter().filter(|suite| !dropped(suite)));
             }
             None => expanded.push(argument.clone()),
         }
@@ -78,7 +86,7 @@ mod tests {
     use super::*;
 
     fn expanded(name: &str, era: Era, i18n: bool) -> Vec<String> {
-        expand(&[name.to_owned()], Dialect::new(era), i18n)
+        expand(&[name.to_owned()], &Runner::default(), Dialect::new(era), i18n)
     }
 
     #[test]
@@ -88,7 +96,7 @@ mod tests {
         assert!(!expanded("default", Era::V102, false).contains(&"intl".to_owned()));
         assert!(
             expanded("d8_default", Era::V102, false).contains(&"intl".to_owned())
-                || !is_group("d8_default", Dialect::new(Era::V62))
+                || !is_group("d8_default", &Runner::default(), Dialect::new(Era::V62))
         );
         assert_eq!(expanded("mjsunit/a*", Era::V102, true), ["mjsunit/a*"]);
         assert_eq!(expanded("d8_default", Era::V62, true), ["d8_default"], "6.2 had no such group");

@@ -59,8 +59,7 @@ pub(super) fn list_files(
     prefix: &str,
     excluded: &[&str],
 ) -> Result<Listing, DiscoverError> {
-    let files =
-        walk.files(&below(root, prefix)).map_err(|source| unreadable(&below(root, prefix), source))?;
+    let files = walk.files(&below(root, prefix))?;
     let modules = !context.dialect.is_old();
     let mut listing = Listing { candidates: files.len(), ..Listing::default() };
     for file in &files {
@@ -92,10 +91,6 @@ fn own_helper(suite: &Suite, base: &str, context: &SuiteContext<'_>) -> bool {
     suite.names(base, early || since_62 || !context.dialect.is_old())
 }
 
-fn unreadable(path: &Path, source: std::io::Error) -> DiscoverError {
-    DiscoverError::Unreadable { path: path.to_owned(), source }
-}
-
 /// Describes a test.
 pub(super) fn recipe(
     suite: &Suite,
@@ -115,6 +110,8 @@ pub(super) fn recipe(
     };
     recipe.layout = match kind {
         Kind::Message => &[Part::TestFlags, Part::Source, Part::Mode, Part::Files],
+        // 5.x gave the inspector's tests their own flags only.
+        Kind::Inspector if !suite.names("mode_flags", true) => &[Part::Files, Part::Source],
         _ => &[Part::TestFlags, Part::Suite, Part::Mode, Part::Source, Part::Files],
     };
     recipe.isolates = matches!(kind, Kind::Mjsunit | Kind::Webkit | Kind::Intl | Kind::Debugger);
@@ -217,7 +214,9 @@ fn files_of(suite: &Suite, kind: Kind, context: &SuiteContext<'_>, source: &str,
             let harness = (!bare).then(|| own("mjsunit.js"));
             let mut files = self_name(context, source, path);
             files.extend(more());
-            files.extend(harness.into_iter().chain(module).chain([test]));
+            let at = if harness_first(suite, context) { 0 } else { files.len() };
+            files.splice(at..at, harness);
+            files.extend(module.into_iter().chain([test]));
             files
         }
         Kind::Message => module.into_iter().chain([test]).collect(),
@@ -243,6 +242,15 @@ fn files_of(suite: &Suite, kind: Kind, context: &SuiteContext<'_>, source: &str,
             files
         }
         Kind::Inspector => vec![own("protocol-test.js"), test],
+    }
+}
+
+/// Whether mjsunit's harness comes before the files of a test: until ~12 it came after them.
+fn harness_first(suite: &Suite, context: &SuiteContext<'_>) -> bool {
+    let body = suite.config.split("def _get_files_params").nth(1).unwrap_or("");
+    match (body.find("_mjsunit_files"), body.find("_source_files")) {
+        (Some(harness), Some(files)) => harness < files,
+        _ => context.dialect.era >= Era::V13,
     }
 }
 

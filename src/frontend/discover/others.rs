@@ -66,9 +66,7 @@ pub(super) fn recipe_filecheck(
 /// Lists debugging: Python programs that drive a debugger.
 pub(super) fn list_debugging(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing, DiscoverError> {
     let walk = Walk { excluded: &[], links: true, dialect: context.dialect };
-    let files = walk
-        .files(&suite.root)
-        .map_err(|source| DiscoverError::Unreadable { path: suite.root.clone(), source })?;
+    let files = walk.files(&suite.root)?;
     let helper =
         |file: &str| ["gdb_rsp.py", "testcfg.py", "__init__.py"].iter().any(|name| file.ends_with(name));
     let tests = files.iter().filter(|file| !helper(file)).filter_map(|file| {

@@ -19,6 +19,11 @@ impl Expectation {
         Expectation::of(vec![Actual::Fail])
     }
 
+    /// Only PASS is as expected.
+    pub fn only_pass() -> Self {
+        Expectation::of(vec![Actual::Pass])
+    }
+
     fn of(accepts: Vec<Actual>) -> Self {
         let names = accepts.iter().map(|actual| actual.name()).collect();
         Expectation { accepts, names }

@@ -12,6 +12,7 @@ pub use contradiction::{Contradiction, FlagSets};
 
 use super::dialect::{Dialect, Era};
 use super::python::{Constants, Literal, constants};
+use super::runner::Runner;
 
 /// Why variants cannot be resolved.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum VariantError {
         aliases: Vec<String>,
     },
 }
+
+/// Where a tree has its tables.
+const FILE: &str = "tools/testrunner/local/variants.py";
 
 /// Names with flags, in the order of the file.
 type Flags = Vec<(String, Vec<String>)>;
@@ -49,17 +53,9 @@ pub struct VariantTable {
 
 impl VariantTable {
     /// Reads a tree's tables.
-    pub fn read(workspace: &Path, dialect: Dialect) -> Self {
-        let read = |file: &str| {
-            let text = std::fs::read(workspace.join("tools").join(file)).unwrap_or_default();
-            constants(&String::from_utf8_lossy(&text))
-        };
-        let tables = read("testrunner/local/variants.py");
-        let runners =
-            ["run-tests.py", "testrunner/standard_runner.py", "testrunner/base_runner.py"].map(read);
-        let mut lists = Constants::new();
-        runners.into_iter().for_each(|runner| lists.extend(runner));
-        VariantTable::new(&tables, &lists, dialect)
+    pub fn read(workspace: &Path, runner: &Runner, dialect: Dialect) -> Self {
+        let text = std::fs::read(workspace.join(FILE)).unwrap_or_default();
+        VariantTable::new(&constants(&String::from_utf8_lossy(&text)), runner.lists(), dialect)
     }
 
     fn new(tables: &Constants, lists: &Constants, dialect: Dialect) -> Self {

@@ -13,6 +13,28 @@ use crate::report::wording::Wording;
 /// What the standard runner calls itself.
 const FRAMEWORK: &str = "standard_runner";
 
+/// Outcomes in the order in which Python 2 goes through a small set of them.
+fn in_set_order(outcomes: &[&'static str]) -> Vec<&'static str> {
+    const ORDER: [&str; 13] = [
+        "FAIL",
+        "PASS_OR_FAIL",
+        "NO_VARIANTS",
+        "SKIP",
+        "FAIL_SLOPPY",
+        "FAST_VARIANTS",
+        "FLAKY",
+        "SLOW",
+        "CRASH",
+        "OKAY",
+        "FAIL_OK",
+        "TIMEOUT",
+        "PASS",
+    ];
+    let mut sorted = outcomes.to_vec();
+    sorted.sort_by_key(|outcome| ORDER.iter().position(|known| known == outcome));
+    sorted
+}
+
 /// 2015: an object of the array.
 #[derive(Debug, Serialize)]
 pub(super) struct Runs2015<'a> {
@@ -29,8 +51,11 @@ pub(super) struct Run2015<'a> {
     name: &'a str,
     stderr: Cow<'a, str>,
     stdout: Cow<'a, str>,
-    expected: &'a [&'static str],
+    expected: Vec<&'static str>,
     command: &'a str,
+    /// Ours: where it ran, if not on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<&'a str>,
     exit_code: Option<i32>,
     result: &'static str,
 }
@@ -43,8 +68,9 @@ impl<'a> Run2015<'a> {
             name: &run.case.name,
             stderr: stderr(run, true),
             stdout: text(&run.output.stdout, true),
-            expected: &run.case.expected,
+            expected: in_set_order(&run.case.expected),
             command: &run.case.relative_command,
+            peer: run.peer.as_deref(),
             exit_code: exit_code(&run.output.exit),
             result: result(run),
         }
@@ -80,8 +106,11 @@ pub(super) struct OldRun<'a> {
     exit_code: Option<i32>,
     flags: &'a [String],
     stderr: Cow<'a, str>,
-    expected: &'a [&'static str],
+    expected: Vec<&'static str>,
     command: &'a str,
+    /// Ours: where it ran, if not on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<&'a str>,
 }
 
 impl<'a> OldRun<'a> {
@@ -100,8 +129,9 @@ impl<'a> OldRun<'a> {
             exit_code: exit_code(&run.output.exit),
             flags: &run.case.test_flags,
             stderr: stderr(run, true),
-            expected: &run.case.expected,
+            expected: in_set_order(&run.case.expected),
             command: &run.case.relative_command,
+            peer: run.peer.as_deref(),
         }
     }
 
@@ -110,6 +140,7 @@ impl<'a> OldRun<'a> {
             framework_name: Some(FRAMEWORK),
             variant_flags: Some(&run.case.variant_flags),
             flags: &run.case.arguments,
+            expected: run.case.expected.clone(),
             ..OldRun::of_62(run)
         }
     }
@@ -211,6 +242,9 @@ pub(super) struct Entry<'a> {
     record: Record<'a>,
     #[serde(flatten)]
     rest: Rest<'a>,
+    /// Ours: where it ran, if not on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -294,7 +328,7 @@ impl<'a> Entry<'a> {
             stderr: stderr(run, false),
             error_details: (config.wording >= Wording::V116).then_some(run.details.as_deref()),
         };
-        Entry { record: Record::new(&run.case, measured, config), rest }
+        Entry { record: Record::new(&run.case, measured, config), rest, peer: run.peer.as_deref() }
     }
 
     /// A run of the lists of the slowest and largest.
@@ -310,7 +344,7 @@ impl<'a> Entry<'a> {
             marked_slow: brief.case.slow,
             marked_heavy: (config.wording >= Wording::V126).then_some(brief.case.heavy),
         };
-        Entry { record: Record::new(&brief.case, measured, config), rest }
+        Entry { record: Record::new(&brief.case, measured, config), rest, peer: None }
     }
 }
 

@@ -1,0 +1,331 @@
+//! What a node shows its owner, put together from its state. Reads, changes nothing.
+
+use std::collections::BTreeSet;
+
+use testmesh_behaviours::id::NodeKey;
+use testmesh_behaviours::status::hello;
+use testmesh_behaviours::status::wire as mesh;
+use testmesh_keys::closure;
+use testmesh_keys::key::PublicKey;
+use testmesh_keys::keyring::{self, Warning};
+
+use super::event::Now;
+use super::peers::Peer as Known;
+use super::state::State;
+use super::trust;
+use crate::backend::Tier;
+use crate::local::wire::{
+    Denial, Hop, HopKind, Key, Load, Mdns, Named, Path, Peer, Platform, Reason, Recovery, Refusal, Rights,
+    Root, RootAge, Seen, Standing, Status, Trust, Why,
+};
+
+pub(super) fn rights(bits: u8) -> Rights {
+    Rights { submit: bits & 1 != 0, work: bits & 2 != 0 }
+}
+
+fn load(load: &mesh::Load) -> Load {
+    Load {
+        slots: load.slots,
+        running: load.running,
+        queued: load.queued,
+        paused: load.paused,
+        speed: load.speed,
+        tier: load.tier,
+    }
+}
+
+fn platform(platform: &hello::Platform) -> Option<Platform> {
+    let known = !platform.os.is_empty();
+    known.then(|| Platform {
+        os: platform.os.clone(),
+        arch: platform.arch.clone(),
+        libc: platform.libc.clone(),
+    })
+}
+
+fn reason(reason: testmesh_keys::statement::Reason) -> Reason {
+    reason.word().parse().unwrap_or(Reason::Misbehaving)
+}
+
+impl State {
+    /// Everybody the node has heard of in any way, without itself.
+    pub(super) fn known(&self) -> BTreeSet<NodeKey> {
+        let mut known: BTreeSet<NodeKey> = self.peers.iter().map(|(key, _)| *key).collect();
+        known.extend(self.trust.known());
+        known.remove(&self.about.key);
+        known
+    }
+
+    /// A key with the name it goes by here.
+    pub(super) fn named(&self, key: &NodeKey) -> Named {
+        let own = || (*key == self.about.key).then(|| self.about.name.clone());
+        let claimed = || self.peers.get(key).map(|peer| peer.name.clone());
+        let name = own().or_else(|| self.trust.label(key)).or_else(claimed).unwrap_or_default();
+        Named { key: Key(key.bytes()), name }
+    }
+
+    fn named_key(&self, key: &PublicKey) -> Named {
+        self.named(&trust::node(*key))
+    }
+
+    pub(super) fn status_answer_for_owner(&self, now: Now) -> Status {
+        let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let keyring = self.trust.keyring();
+        Status {
+            key: Key(self.about.key.bytes()),
+            name: self.about.name.clone(),
+            mesh: self.about.mesh.clone(),
+            version: self.about.version.clone(),
+            pid: self.about.pid,
+            home: self.about.home.clone(),
+            uptime: now.mono.as_secs(),
+            listen: self.listening.clone(),
+            mdns: if self.about.mdns { Mdns::On } else { Mdns::Off },
+            load: load(&self.load()),
+            containment: match self.about.tier {
+                Tier::Contained => "Landlock, seccomp, limits".to_owned(),
+                Tier::Partial => "Landlock or seccomp in part, limits".to_owned(),
+                Tier::Open => "none".to_owned(),
+            },
+            accept_unsandboxed: self.about.accept_unsandboxed,
+            roots: self.root_ages(now),
+            trusted: small(self.trust.trusted().len()),
+            connected: small(self.peers.connected().count()),
+            mutual: small(self.peers.connected().filter(|key| self.mutual(key)).count()),
+            statements: small(self.trust.vector().len()),
+            recovery: if keyring.recovery().is_some() { Recovery::Waiting } else { Recovery::No },
+            warnings: self.warnings(now),
+        }
+    }
+
+    fn warnings(&self, now: Now) -> Vec<String> {
+        let mut warnings = self.about.warnings.clone();
+        if self.listening.is_empty() {
+            warnings.push("nobody can connect: no address is listened on".to_owned());
+        }
+        warnings
+            .extend(self.trust.keyring().warnings(now.unix).into_iter().map(|warning| self.words(warning)));
+        warnings
+    }
+
+    /// A warning of the `keys` crate, with names.
+    fn words(&self, warning: Warning) -> String {
+        let name = |key: PublicKey| self.named_key(&key).name;
+        match warning {
+            Warning::Conflict(key) => {
+                format!("two machines use the key of {}: its vouches do not count", name(key))
+            }
+            Warning::DenialsNearlyFull(key, count) => {
+                format!("{} has denied {count} keys, nearly all it can", name(key))
+            }
+            Warning::UniverseFull => {
+                "more keys are reachable than are kept; the farthest are left out".to_owned()
+            }
+            Warning::AdoptedFull => "no more denials can be kept beyond their authors' standing".to_owned(),
+            Warning::VersionsUsedUp => {
+                "this node's key has no version left to publish: retire it and make a new one".to_owned()
+            }
+            Warning::ClockBehind => {
+                "two machines you approved are more than a day ahead: is this clock slow?".to_owned()
+            }
+            Warning::Recovery(keyring::Recovery::LostStore) => {
+                "what this node published is lost: it publishes nothing until it came back from peers \
+                 (`meshctl recover`)"
+                    .to_owned()
+            }
+            Warning::Recovery(keyring::Recovery::RolledBack) => {
+                "this home is older than what its node published: nothing is published (`meshctl recover`)"
+                    .to_owned()
+            }
+            Warning::Recovery(keyring::Recovery::Cloned) => {
+                "another machine uses this node's key: nothing is published (`meshctl retire`, and a new key)"
+                    .to_owned()
+            }
+        }
+    }
+
+    fn root_ages(&self, now: Now) -> Vec<RootAge> {
+        let age = |key: NodeKey| {
+            let snapshot = self.trust.snapshot(&key);
+            let connected = self.peers.get(&key).is_some_and(|peer| peer.connection.is_some());
+            RootAge {
+                root: self.named(&key),
+                age: snapshot.map(|(issued_at, _)| now.unix.saturating_sub(issued_at)),
+                lease_left: snapshot.map(|(_, not_after)| not_after.saturating_sub(now.unix)),
+                connected,
+            }
+        };
+        self.trust.roots().into_iter().map(age).collect()
+    }
+
+    pub(super) fn peer_list(&self, now: Now) -> Vec<Peer> {
+        self.known().iter().map(|key| self.peer_line(key, now)).collect()
+    }
+
+    fn peer_line(&self, key: &NodeKey, now: Now) -> Peer {
+        let unknown = Known::default();
+        let peer = self.peers.get(key).unwrap_or(&unknown);
+        let why = self.trust.why(key, now.unix);
+        let path = why.as_ref().and_then(best_path).map(|path| self.path(path, now)).unwrap_or_default();
+        let current = peer.connection.iter().map(|connection| connection.address.clone());
+        let mut addresses: Vec<String> = current.collect();
+        addresses.extend(
+            peer.addresses
+                .iter()
+                .rev()
+                .filter(|address| !addresses.contains(address))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        let said = peer.connection.is_some() && peer.digest.is_some();
+        Peer {
+            key: Key(key.bytes()),
+            name: self.named(key).name,
+            label: self.trust.own_label(key),
+            trusts_you: said.then(|| rights(peer.gives_us.0)),
+            standing: why.as_ref().map_or(Standing::Stranger, |why| self.standing(why, now)),
+            path,
+            platform: platform(&peer.platform),
+            load: (peer.load.slots > 0).then(|| load(&peer.load)),
+            version: Some(peer.version.clone()).filter(|version| !version.is_empty()),
+            addresses,
+            last_seen: self.last_seen(peer, now),
+            connected: peer.connection.is_some(),
+            trouble: peer.trouble.clone(),
+        }
+    }
+
+    fn last_seen(&self, peer: &Known, now: Now) -> Option<u64> {
+        (peer.last_seen > 0).then(|| now.unix.saturating_sub(peer.last_seen))
+    }
+
+    pub(super) fn seen_list(&self, now: Now) -> Vec<Seen> {
+        let seen = |(key, peer): (&NodeKey, &Known)| Seen {
+            key: Key(key.bytes()),
+            name: peer.name.clone(),
+            addresses: peer.addresses.clone(),
+            last_seen: now.unix.saturating_sub(peer.last_seen),
+            standing: self
+                .trust
+                .why(key, now.unix)
+                .map_or(Standing::Stranger, |why| self.standing(&why, now)),
+        };
+        self.peers.iter().map(seen).collect()
+    }
+
+    fn standing(&self, why: &closure::Why, now: Now) -> Standing {
+        match &why.standing {
+            closure::Standing::Me | closure::Standing::Trusted => {
+                let last = best_path(why).and_then(|path| path.steps.last());
+                Standing::Trusted {
+                    rights: rights(why.rights.bits()),
+                    depth: last.map_or(0, |step| step.depth_left),
+                    approved: self.trust.is_root(&trust::node(why.key)),
+                }
+            }
+            closure::Standing::Blocked => Standing::Refused(Refusal::Blocked),
+            closure::Standing::Retired(successor) => {
+                let successor = successor.map(|key| Key(*key.as_bytes()));
+                Standing::Refused(Refusal::Retired { successor })
+            }
+            closure::Standing::Lapsed => Standing::Refused(Refusal::Lapsed),
+            closure::Standing::Unknown => Standing::Stranger,
+            closure::Standing::Denied(denials) => match denials.first() {
+                None => Standing::Stranger,
+                Some(denial) => Standing::Refused(Refusal::Denied {
+                    by: self.named_key(&denial.issuer),
+                    reason: reason(denial.reason),
+                    age: now.unix.saturating_sub(denial.issued_at),
+                    id: denial.id.short(),
+                }),
+            },
+        }
+    }
+
+    fn path(&self, path: &closure::Path, now: Now) -> Path {
+        let hop = |step: &closure::Step| Hop {
+            from: self.named_key(&step.from),
+            to: Named { key: Key(*step.to.as_bytes()), name: step.label.clone() },
+            kind: match step.vouch {
+                None => HopKind::Approved { at: None },
+                Some(vouch) => HopKind::Vouched {
+                    version: vouch.version,
+                    lease_left: vouch.not_after.saturating_sub(now.unix),
+                },
+            },
+            depth: step.depth_left,
+        };
+        let end = path.steps.last().map(|step| self.trust.given(&trust::node(step.to)).0);
+        Path { rights: rights(end.unwrap_or_default()), hops: path.steps.iter().map(hop).collect() }
+    }
+
+    pub(super) fn why(&self, key: &NodeKey, now: Now) -> Why {
+        let peer = self.peers.get(key).filter(|peer| peer.connection.is_some());
+        let trusts_you = peer.map(|peer| rights(peer.gives_us.0));
+        let Some(why) = self.trust.why(key, now.unix) else {
+            return Why {
+                who: self.named(key),
+                standing: Standing::Stranger,
+                trusts_you,
+                paths: Vec::new(),
+                hangs_on: Vec::new(),
+                denials: Vec::new(),
+            };
+        };
+        let mut paths: Vec<Path> = Vec::new();
+        for path in [&why.submit, &why.work].into_iter().flatten() {
+            let path = self.path(path, now);
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        Why {
+            who: self.named(key),
+            standing: self.standing(&why, now),
+            trusts_you,
+            paths,
+            hangs_on: why.hangs_on.iter().map(|key| self.named_key(key)).collect(),
+            denials: self.denials(&why),
+        }
+    }
+
+    fn denials(&self, why: &closure::Why) -> Vec<Denial> {
+        let closure::Standing::Denied(denials) = &why.standing else { return Vec::new() };
+        let denial = |denial: &closure::Denial| Denial {
+            id: denial.id.short(),
+            issuer: self.named_key(&denial.issuer),
+            subject: self.named_key(&why.key),
+            reason: reason(denial.reason),
+            note: denial.note.clone(),
+            issued_at: denial.issued_at,
+            in_force: true,
+        };
+        denials.iter().map(denial).collect()
+    }
+
+    pub(super) fn trust_list(&self, now: Now) -> Trust {
+        let decisions: Vec<Why> = self.trust.known().iter().map(|key| self.why(key, now)).collect();
+        let denials = decisions.iter().flat_map(|why| why.denials.clone()).collect();
+        let root = |key: NodeKey| {
+            let why = self.trust.why(&key, now.unix);
+            let last = why.as_ref().and_then(best_path).and_then(|path| path.steps.last());
+            Root {
+                who: self.named(&key),
+                rights: rights(self.trust.given(&key).0),
+                depth: last.map_or(0, |step| step.depth_left),
+                approved_at: None,
+                despite: Vec::new(),
+            }
+        };
+        Trust {
+            roots: self.trust.roots().into_iter().map(root).collect(),
+            decisions,
+            denials,
+            ..Trust::default()
+        }
+    }
+}
+
+fn best_path(why: &closure::Why) -> Option<&closure::Path> {
+    why.submit.as_ref().or(why.work.as_ref())
+}

@@ -1,0 +1,439 @@
+//! Work this node does for others: runs that peers opened here, and the slots that all share.
+//!
+//! Pure. A run is prepared first (its inputs fetched, its canary run), then takes jobs; [`Slots`] decides what runs
+//! when. Results are kept until the submitter has them. Losing trust ends everything of a peer in the same turn. This
+//! machine's own clients hold slots through the same queue and come first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_bytes::ByteBuf;
+use testmesh_behaviours::id::NodeKey;
+use testmesh_behaviours::work::message::{
+    OfferReply, PARTS_MAX, RESULT_BYTES_MAX, Refusal, Results, RunId, RunOpen, Which, WorkRequest,
+    WorkResponse,
+};
+use testmesh_behaviours::work::offer::Offer;
+use testmesh_behaviours::work::replay::Replay;
+
+use super::event::{Action, ClientId, Now, Purpose};
+use crate::job::{Job, JobId, Output};
+use crate::local::run;
+use crate::schedule::slots::{self, Refused, Scope, Slots, Submitter};
+
+/// Runs one peer may have open here: a person runs one, sometimes two, builds in turn.
+const RUNS_EACH: usize = 8;
+
+/// How long an own client's wish for a slot stands; far beyond any run.
+const WISH: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What a slot is wanted for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Payload {
+    /// A client of this machine runs tests itself.
+    Permit,
+    /// A peer's job, to be run here.
+    Job(Box<Job>),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The client gave the slot back.
+    Returned,
+    /// The job's output.
+    Output(Box<Output>),
+}
+
+/// A run somebody opened here.
+#[derive(Debug)]
+struct Run {
+    open: RunOpen,
+    stage: Stage,
+    /// Counts batches of results.
+    batches: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    /// Inputs are on their way.
+    Preparing,
+    /// Jobs may come.
+    Ready,
+    /// It cannot run here; why.
+    Unfit(String),
+}
+
+/// A batch on its way.
+#[derive(Debug)]
+struct Batch {
+    ids: Vec<JobId>,
+    parts: Vec<ByteBuf>,
+    missing: usize,
+}
+
+/// Everything this node does for others.
+#[derive(Debug)]
+pub struct Inbound {
+    slots: Slots<NodeKey, Payload, Outcome>,
+    replay: Replay,
+    runs: BTreeMap<(NodeKey, RunId), Run>,
+    batches: BTreeMap<(NodeKey, RunId, u64), Batch>,
+    /// Slots that own clients hold.
+    permits: BTreeMap<ClientId, Permits>,
+    /// Parts to send again.
+    retries: Vec<(NodeKey, RunId, u64, u16)>,
+    /// When the slots want to be asked again.
+    alarm: Option<Duration>,
+}
+
+/// An own client's slots.
+#[derive(Debug, Default)]
+struct Permits {
+    /// Wished for and not yet granted.
+    wished: Vec<JobId>,
+    /// Granted: slot and wish.
+    held: Vec<(u32, JobId)>,
+    /// Wishes so far.
+    count: u32,
+}
+
+impl Inbound {
+    /// A node with so many slots and no work.
+    pub fn new(slots: u32) -> Self {
+        let mut config = slots::Config::new(slots);
+        config.longest_expiry = WISH;
+        Self {
+            slots: Slots::new(config),
+            replay: Replay::new(),
+            runs: BTreeMap::new(),
+            batches: BTreeMap::new(),
+            permits: BTreeMap::new(),
+            retries: Vec::new(),
+            alarm: None,
+        }
+    }
+
+    /// What the slots are doing.
+    pub fn usage(&self) -> slots::Usage<NodeKey> {
+        self.slots.usage()
+    }
+
+    /// The owner pauses or resumes the node.
+    pub fn pause(&mut self, paused: bool, now: Now, out: &mut Vec<Action>) {
+        if paused {
+            self.slots.pause(now.mono);
+        } else {
+            self.slots.resume(now.mono);
+        }
+        self.flush(now, out);
+    }
+
+    /// A peer opens a run. Its inputs are fetched from then on; it is told when all is ready.
+    pub fn open(&mut self, from: NodeKey, open: RunOpen, out: &mut Vec<Action>) -> WorkResponse {
+        let key = (from, open.run);
+        if let Some(known) = self.runs.get(&key) {
+            let told = match &known.stage {
+                Stage::Preparing => None,
+                Stage::Ready => Some(None),
+                Stage::Unfit(why) => Some(Some(why.clone())),
+            };
+            told.into_iter().for_each(|why| out.push(ready(from, open.run, why)));
+            return WorkResponse::Done;
+        }
+        if self.runs.keys().filter(|(peer, _)| *peer == from).count() >= RUNS_EACH {
+            return WorkResponse::Refused(Refusal::Full);
+        }
+        out.push(Action::Prepare { submitter: from, open: Box::new(open.clone()) });
+        self.runs.insert(key, Run { open, stage: Stage::Preparing, batches: 0 });
+        WorkResponse::Done
+    }
+
+    /// The inputs of a run are here and its canary ran, or not.
+    pub fn prepared(&mut self, from: NodeKey, id: RunId, result: Result<(), String>, out: &mut Vec<Action>) {
+        let Some(run) = self.runs.get_mut(&(from, id)) else { return };
+        let why = result.err();
+        run.stage = why.clone().map_or(Stage::Ready, Stage::Unfit);
+        out.push(ready(from, id, why));
+    }
+
+    /// Jobs of an offer whose signature, audience and submitter's trust were verified.
+    pub fn offer(&mut self, offer: Offer, now: Now, out: &mut Vec<Action>) -> WorkResponse {
+        let from = offer.submitter;
+        if !self.replay.fresh(&offer, now.unix) {
+            return WorkResponse::Refused(Refusal::Stale);
+        }
+        let Some(run) = self.runs.get(&(from, offer.run)) else {
+            return WorkResponse::Refused(Refusal::UnknownRun);
+        };
+        match &run.stage {
+            Stage::Ready if run.open.inputs == offer.inputs => {}
+            Stage::Ready => {
+                return WorkResponse::Refused(Refusal::Malformed("other inputs than the run's".to_owned()));
+            }
+            Stage::Preparing => return WorkResponse::Refused(Refusal::Full),
+            Stage::Unfit(why) => return WorkResponse::Refused(Refusal::Unable(why.clone())),
+        }
+        let expires = now.mono + Duration::from_secs(offer.expires.saturating_sub(now.unix));
+        let wrap = |job: Job| slots::Offer { id: job.id, expires, payload: Payload::Job(Box::new(job)) };
+        let jobs = offer.jobs.into_iter().map(wrap).collect();
+        let reply = self.slots.offer(&Submitter::Remote(from), jobs, now.mono);
+        self.flush(now, out);
+        let refused = reply.refused.into_iter().map(|(id, why)| (id, refusal(why))).collect();
+        WorkResponse::Offer(OfferReply { accepted: reply.accepted, refused, room: reply.room })
+    }
+
+    /// A job's process ended.
+    pub fn finished(&mut self, slot: u32, id: JobId, output: Output, now: Now, out: &mut Vec<Action>) {
+        let bytes = output.stdout.bytes.len() + output.stderr.bytes.len();
+        self.slots.finished(slot, id, Outcome::Output(Box::new(output)), bytes, now.mono);
+        self.flush(now, out);
+    }
+
+    /// The submitter does not want jobs any more.
+    pub fn cancel(&mut self, from: NodeKey, id: RunId, which: &Which, now: Now, out: &mut Vec<Action>) {
+        let submitter = Submitter::Remote(from);
+        match which {
+            Which::All => {
+                self.slots.cancel(&submitter, Scope::Run(id.0), now.mono);
+            }
+            Which::Jobs(jobs) => {
+                for job in jobs.iter().filter(|job| job.run == id.0) {
+                    self.slots.cancel(&submitter, Scope::Job(*job), now.mono);
+                }
+            }
+        }
+        self.flush(now, out);
+    }
+
+    /// A run is over: its jobs end, its inputs may go.
+    pub fn close(&mut self, from: NodeKey, id: RunId, now: Now, out: &mut Vec<Action>) {
+        if self.runs.remove(&(from, id)).is_none() {
+            return;
+        }
+        self.cancel(from, id, &Which::All, now, out);
+        self.batches.retain(|(peer, run, _), _| (*peer, *run) != (from, id));
+        out.push(Action::Discard { submitter: from, run: id });
+    }
+
+    /// Everything of a peer ends: it is not trusted any more.
+    pub fn expelled(&mut self, from: NodeKey, now: Now, out: &mut Vec<Action>) {
+        self.slots.expelled(&from, now.mono);
+        self.replay.forget(&from);
+        self.flush(now, out);
+        self.forget(from, out);
+    }
+
+    /// A peer cannot be reached; its jobs run on for a while, since it may come back.
+    pub fn disconnected(&mut self, from: NodeKey, now: Now, out: &mut Vec<Action>) {
+        // The slots keep the results and send them anew when the peer is back.
+        self.batches.retain(|(peer, ..), _| *peer != from);
+        self.slots.disconnected(&Submitter::Remote(from), now.mono);
+        self.flush(now, out);
+    }
+
+    /// A peer can be reached again.
+    pub fn connected(&mut self, from: NodeKey, now: Now, out: &mut Vec<Action>) {
+        self.slots.connected(&Submitter::Remote(from), now.mono);
+        self.flush(now, out);
+    }
+
+    fn forget(&mut self, from: NodeKey, out: &mut Vec<Action>) {
+        self.batches.retain(|(peer, ..), _| *peer != from);
+        let gone: Vec<RunId> =
+            self.runs.keys().filter(|(peer, _)| *peer == from).map(|(_, run)| *run).collect();
+        for run in gone {
+            self.runs.remove(&(from, run));
+            out.push(Action::Discard { submitter: from, run });
+        }
+    }
+
+    /// The submitter has a part of a batch.
+    pub fn acknowledged(
+        &mut self,
+        from: NodeKey,
+        run: RunId,
+        batch: u64,
+        part: u16,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let key = (from, run, batch);
+        let Some(sent) = self.batches.get_mut(&key) else { return };
+        let Some(bytes) = sent.parts.get_mut(usize::from(part)) else { return };
+        if !bytes.is_empty() {
+            *bytes = ByteBuf::new();
+            sent.missing -= 1;
+        }
+        if sent.missing == 0 {
+            let ids = self.batches.remove(&key).map(|batch| batch.ids).unwrap_or_default();
+            self.slots.acknowledged(&Submitter::Remote(from), &ids, now.mono);
+            self.flush(now, out);
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
+        if self.alarm.is_some_and(|alarm| now.mono >= alarm) {
+            self.alarm = None;
+            self.slots.tick(now.mono);
+        }
+        self.retry(out);
+        self.flush(now, out);
+    }
+
+    /// An own client wants so many slots in all.
+    pub fn want(&mut self, client: ClientId, count: u32, now: Now, out: &mut Vec<Action>) {
+        let permits = self.permits.entry(client).or_default();
+        let present = permits.wished.len() + permits.held.len();
+        let missing = (count as usize).saturating_sub(present);
+        let mut wishes = Vec::new();
+        for _ in 0..missing {
+            let id = JobId { run: 0, sequence: permits.count, attempt: 0 };
+            permits.count += 1;
+            permits.wished.push(id);
+            wishes.push(slots::Offer { id, expires: now.mono + WISH, payload: Payload::Permit });
+        }
+        let reply = self.slots.offer(&Submitter::Own(client), wishes, now.mono);
+        if let Some(permits) = self.permits.get_mut(&client) {
+            permits.wished.retain(|wish| !reply.refused.iter().any(|(refused, _)| refused == wish));
+        }
+        self.flush(now, out);
+    }
+
+    /// An own client gives slots back.
+    pub fn release(&mut self, client: ClientId, count: u32, now: Now, out: &mut Vec<Action>) {
+        let Some(permits) = self.permits.get_mut(&client) else { return };
+        let kept = permits.held.len().saturating_sub(count as usize);
+        for (slot, id) in permits.held.split_off(kept) {
+            self.slots.finished(slot, id, Outcome::Returned, 0, now.mono);
+        }
+        self.flush(now, out);
+    }
+
+    /// An own client is gone, and with it what it ran.
+    pub fn client_gone(&mut self, client: ClientId, now: Now, out: &mut Vec<Action>) {
+        let Some(permits) = self.permits.remove(&client) else { return };
+        let own = Submitter::Own(client);
+        self.slots.cancel(&own, Scope::All, now.mono);
+        for (slot, id) in permits.held {
+            self.slots.finished(slot, id, Outcome::Returned, 0, now.mono);
+        }
+        self.slots.disconnected(&own, now.mono);
+        self.flush(now, out);
+    }
+
+    /// Performs what the slots decided.
+    fn flush(&mut self, now: Now, out: &mut Vec<Action>) {
+        loop {
+            let actions = self.slots.actions(now.mono);
+            if actions.is_empty() {
+                return;
+            }
+            actions.into_iter().for_each(|action| self.perform(action, now, out));
+        }
+    }
+
+    fn perform(&mut self, action: slots::Action<NodeKey, Payload, Outcome>, now: Now, out: &mut Vec<Action>) {
+        use slots::Action as Do;
+        match action {
+            Do::Run { slot, id, submitter: Submitter::Own(client), .. } => {
+                self.grant(client, slot, id, now, out);
+            }
+            Do::Run { slot, id, submitter: Submitter::Remote(submitter), payload: Payload::Job(job) } => {
+                out.push(Action::Run { slot, submitter, run: RunId(id.run), job });
+            }
+            Do::Run { submitter: Submitter::Remote(_), payload: Payload::Permit, .. } => {}
+            Do::Kill { slot, id } => out.push(Action::Kill { slot, id }),
+            Do::SendResults { submitter: Submitter::Own(client), results } => {
+                let ids: Vec<JobId> = results.into_iter().map(|(id, _)| id).collect();
+                self.slots.acknowledged(&Submitter::Own(client), &ids, now.mono);
+            }
+            Do::SendResults { submitter: Submitter::Remote(to), results } => self.send(to, results, out),
+            Do::GiveBack { submitter: Submitter::Remote(to), ids } => give_back(to, ids, out),
+            Do::GiveBack { submitter: Submitter::Own(_), .. } => {}
+            Do::Arm(moment) => self.alarm = Some(moment),
+        }
+    }
+
+    fn grant(&mut self, client: ClientId, slot: u32, id: JobId, now: Now, out: &mut Vec<Action>) {
+        let Some(permits) = self.permits.get_mut(&client) else {
+            self.slots.finished(slot, id, Outcome::Returned, 0, now.mono);
+            return;
+        };
+        permits.wished.retain(|wish| *wish != id);
+        permits.held.push((slot, id));
+        let granted = u32::try_from(permits.held.len()).unwrap_or(u32::MAX);
+        out.push(Action::TellRun(client, run::RunReply::Granted(granted)));
+    }
+
+    fn send(&mut self, to: NodeKey, results: Vec<(JobId, Outcome)>, out: &mut Vec<Action>) {
+        let mut by_run: BTreeMap<RunId, Vec<(JobId, Output)>> = BTreeMap::new();
+        for (id, outcome) in results {
+            if let Outcome::Output(output) = outcome {
+                by_run.entry(RunId(id.run)).or_default().push((id, *output));
+            }
+        }
+        by_run.into_iter().for_each(|(run, results)| self.send_batch(to, run, &results, out));
+    }
+
+    fn send_batch(&mut self, to: NodeKey, id: RunId, results: &[(JobId, Output)], out: &mut Vec<Action>) {
+        // A run that is closed has nobody waiting for its results.
+        let Some(run) = self.runs.get_mut(&(to, id)) else { return };
+        let bytes = match run::pack(results) {
+            Ok(bytes) => bytes,
+            Err(error) => return out.push(Action::Log(format!("results cannot be packed: {error}"))),
+        };
+        let parts: Vec<ByteBuf> =
+            bytes.chunks(RESULT_BYTES_MAX).map(|part| ByteBuf::from(part.to_vec())).collect();
+        let count = u16::try_from(parts.len()).unwrap_or(PARTS_MAX).min(PARTS_MAX);
+        let batch = run.batches;
+        run.batches += 1;
+        for (part, bytes) in (0..count).zip(&parts) {
+            let results = Results { run: id, batch, part, parts: count, bytes: bytes.clone() };
+            let request = WorkRequest::Results(results);
+            out.push(Action::SendWork { to, purpose: Purpose::Results { run: id, batch, part }, request });
+        }
+        let ids = results.iter().map(|(id, _)| *id).collect();
+        self.batches.insert((to, id, batch), Batch { ids, missing: parts.len(), parts });
+    }
+
+    /// A part of a batch did not arrive; it is sent again with the next tick.
+    pub fn undelivered(&mut self, to: NodeKey, run: RunId, batch: u64, part: u16) {
+        self.retries.push((to, run, batch, part));
+    }
+
+    fn retry(&mut self, out: &mut Vec<Action>) {
+        for (to, run, batch, part) in std::mem::take(&mut self.retries) {
+            let Some(sent) = self.batches.get(&(to, run, batch)) else { continue };
+            let Some(bytes) = sent.parts.get(usize::from(part)).filter(|bytes| !bytes.is_empty()) else {
+                continue;
+            };
+            let parts = u16::try_from(sent.parts.len()).unwrap_or(PARTS_MAX);
+            let results = Results { run, batch, part, parts, bytes: bytes.clone() };
+            let request = WorkRequest::Results(results);
+            out.push(Action::SendWork { to, purpose: Purpose::Results { run, batch, part }, request });
+        }
+    }
+}
+
+fn ready(to: NodeKey, run: RunId, why: Option<String>) -> Action {
+    Action::SendWork { to, purpose: Purpose::Courtesy, request: WorkRequest::RunReady { run, why } }
+}
+
+fn give_back(to: NodeKey, ids: Vec<JobId>, out: &mut Vec<Action>) {
+    let mut by_run: BTreeMap<RunId, Vec<JobId>> = BTreeMap::new();
+    ids.into_iter().for_each(|id| by_run.entry(RunId(id.run)).or_default().push(id));
+    for (run, jobs) in by_run {
+        let request = WorkRequest::GiveBack { run, jobs };
+        out.push(Action::SendWork { to, purpose: Purpose::Courtesy, request });
+    }
+}
+
+fn refusal(why: Refused) -> Refusal {
+    match why {
+        Refused::Busy => Refusal::Full,
+        Refused::Paused => Refusal::Paused,
+        Refused::Replayed | Refused::Expired => Refusal::Stale,
+    }
+}

@@ -1,0 +1,17 @@
+//! The node: a pure state machine, and a driver that performs what it decides.
+
+pub mod answers;
+pub mod clients;
+pub mod driver;
+pub mod event;
+pub mod files;
+pub mod inbound;
+pub mod keep;
+pub mod link;
+pub mod outbound;
+pub mod peers;
+pub mod settings;
+pub mod start;
+pub mod state;
+pub mod supplies;
+pub mod trust;

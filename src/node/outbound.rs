@@ -1,0 +1,411 @@
+//! Runs of this machine's clients: which peers take part, and what passes between them and the clients.
+//!
+//! Pure. The client decides who runs what; this opens its run at every peer that is trusted both ways and fits, signs
+//! its offers, passes answers and results on, and says who comes and goes. Never looks into an output.
+
+use std::collections::BTreeMap;
+
+use serde_bytes::{ByteArray, ByteBuf};
+use testmesh_behaviours::id::NodeKey;
+use testmesh_behaviours::work::message::{
+    PARTS_MAX, Results, ResultsAck, RunId, RunOpen, Which, WorkRequest, WorkResponse,
+};
+use testmesh_behaviours::work::offer::{InputDigest, Offer, SignedOffer};
+
+use super::event::{Action, ClientId, Now, Purpose};
+use crate::job::{Job, JobId};
+use crate::local::run::{OFFER_MAX, Open, RunReply};
+
+/// Seconds an offer may be started in.
+const OFFER_LIFE: u64 = 2 * 60;
+
+/// Batches of one peer that may be half here: parts arrive in any order, but a worker sends few at once.
+const PARTIAL_MAX: usize = 64;
+
+/// A peer that might take part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Who.
+    pub key: NodeKey,
+    /// Its name for people.
+    pub name: String,
+    /// Operating system and architecture.
+    pub platform: (String, String),
+    /// Its slots; 0: paused.
+    pub slots: u32,
+    /// Its speed in thousandths of a reference machine; 0 where not measured.
+    pub speed: u32,
+}
+
+/// What a client's directories amount to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    /// Their names.
+    pub inputs: Vec<InputDigest>,
+    /// Files in them.
+    pub files: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+    /// Bytes that had to be read.
+    pub read: u64,
+}
+
+/// How far a peer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    Opening,
+    Preparing,
+    Ready,
+    Unfit,
+}
+
+/// A run of a client.
+#[derive(Debug)]
+struct Run {
+    client: ClientId,
+    open: Open,
+    /// Once they are named.
+    inputs: Option<Vec<InputDigest>>,
+    peers: BTreeMap<NodeKey, Member>,
+    /// Counts offers, to all peers together.
+    offers: u64,
+}
+
+#[derive(Debug)]
+struct Member {
+    candidate: Candidate,
+    stage: Stage,
+    partial: BTreeMap<u64, Vec<Option<ByteBuf>>>,
+    /// The batch below which everything came.
+    seen: BTreeMap<u64, ()>,
+}
+
+/// All runs of this machine's clients.
+#[derive(Debug, Default)]
+pub struct Outbound {
+    runs: BTreeMap<RunId, Run>,
+}
+
+impl Outbound {
+    /// Whether any run is open.
+    pub fn any(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
+    /// Peers that take part in a run or are being prepared.
+    pub fn members(&self) -> impl Iterator<Item = NodeKey> {
+        self.runs.values().flat_map(|run| run.peers.keys().copied())
+    }
+
+    /// A client opens a run; its inputs are named first.
+    pub fn open(&mut self, client: ClientId, open: Open, slots: u32, peers: u32, out: &mut Vec<Action>) {
+        self.close(client, out);
+        out.push(Action::TellRun(client, RunReply::Opened { slots, peers }));
+        out.push(Action::Scan { client, run: RunId(open.run), sources: open.sources.clone() });
+        let id = RunId(open.run);
+        self.runs.insert(id, Run { client, open, inputs: None, peers: BTreeMap::new(), offers: 0 });
+    }
+
+    /// The inputs of a run are named, or cannot be; the candidates are asked to take part.
+    pub fn scanned(
+        &mut self,
+        id: RunId,
+        result: Result<Scan, String>,
+        candidates: &[Candidate],
+        out: &mut Vec<Action>,
+    ) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        match result {
+            Ok(Scan { inputs, files, bytes, read }) => {
+                out.push(Action::TellRun(run.client, RunReply::Scanned { files, bytes, read }));
+                run.inputs = Some(inputs);
+                candidates.iter().for_each(|candidate| self.invite(id, candidate, out));
+            }
+            Err(why) => out.push(Action::TellRun(run.client, RunReply::Unshippable(why))),
+        }
+    }
+
+    /// A peer has become a candidate, or has changed.
+    pub fn candidate(&mut self, candidate: &Candidate, out: &mut Vec<Action>) {
+        let ids: Vec<RunId> = self.runs.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.invite(id, candidate, out));
+    }
+
+    fn invite(&mut self, id: RunId, candidate: &Candidate, out: &mut Vec<Action>) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Some(inputs) = run.inputs.clone() else { return };
+        if let Some(member) = run.peers.get_mut(&candidate.key) {
+            member.changed(run.client, candidate, out);
+            return;
+        }
+        if !wanted(&run.open.only, candidate) {
+            return;
+        }
+        let (key, name) = (candidate.key, candidate.name.clone());
+        let mut stage = Stage::Opening;
+        if candidate.platform != run.open.platform {
+            let (os, arch) = &candidate.platform;
+            let why = format!(
+                "it runs {os} on {arch}, the build is for {} on {}",
+                run.open.platform.0, run.open.platform.1
+            );
+            out.push(Action::TellRun(run.client, RunReply::Unfit { peer: key, name, why }));
+            stage = Stage::Unfit;
+        } else {
+            out.push(Action::TellRun(run.client, RunReply::Preparing { peer: key, name }));
+            let open =
+                RunOpen { run: id, inputs, canary: run.open.canary.clone(), answer: run.open.answer.clone() };
+            out.push(Action::SendWork {
+                to: key,
+                purpose: Purpose::OpenRun(id),
+                request: WorkRequest::RunOpen(open),
+            });
+        }
+        let member =
+            Member { candidate: candidate.clone(), stage, partial: BTreeMap::new(), seen: BTreeMap::new() };
+        run.peers.insert(key, member);
+    }
+
+    /// A peer took note of a run, or did not.
+    pub fn opened(
+        &mut self,
+        from: NodeKey,
+        id: RunId,
+        answer: Result<WorkResponse, String>,
+        out: &mut Vec<Action>,
+    ) {
+        let Some((client, member)) = self.member(from, id) else { return };
+        match answer {
+            Ok(WorkResponse::Done) if member.stage == Stage::Opening => member.stage = Stage::Preparing,
+            Ok(WorkResponse::Done) => {}
+            Ok(WorkResponse::Refused(why)) => {
+                member.unfit(client, format!("it refuses the run: {why:?}"), out);
+            }
+            Ok(_) => member.unfit(client, "its answer makes no sense".to_owned(), out),
+            Err(why) => member.unfit(client, why, out),
+        }
+    }
+
+    /// A peer is ready for jobs, or never will be.
+    pub fn ready(&mut self, from: NodeKey, id: RunId, why: Option<String>, out: &mut Vec<Action>) {
+        let Some((client, member)) = self.member(from, id) else { return };
+        match why {
+            Some(why) => member.unfit(client, why, out),
+            None => {
+                member.stage = Stage::Ready;
+                member.announce(client, out);
+            }
+        }
+    }
+
+    /// A client has jobs for a peer. The signer is this node: its key, and what signs the bytes it is given.
+    pub fn offer(
+        &mut self,
+        client: ClientId,
+        peer: NodeKey,
+        jobs: Vec<Job>,
+        signer: (NodeKey, impl FnOnce(&[u8]) -> [u8; 64]),
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let (me, sign) = signer;
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        let undelivered = |why: &str| {
+            Action::TellRun(client, RunReply::Undelivered { peer, jobs: ids.clone(), why: why.to_owned() })
+        };
+        let Some((id, run)) = self.runs.iter_mut().find(|(_, run)| run.client == client) else {
+            return out.push(undelivered("no run is open"));
+        };
+        if !run.peers.get(&peer).is_some_and(|member| member.stage == Stage::Ready) {
+            return out.push(undelivered("the peer takes no part in the run"));
+        }
+        if jobs.len() > OFFER_MAX || jobs.iter().any(|job| job.id.run != id.0) {
+            return out.push(undelivered("too many jobs, or of another run"));
+        }
+        let sequence = run.offers;
+        run.offers += 1;
+        let offer = Offer {
+            run: *id,
+            submitter: me,
+            audience: peer,
+            sequence,
+            expires: now.unix + OFFER_LIFE,
+            nonce: nonce(*id, &peer, sequence),
+            inputs: run.inputs.clone().unwrap_or_default(),
+            jobs,
+        };
+        match SignedOffer::new(&offer, sign) {
+            Ok(signed) => out.push(Action::SendWork {
+                to: peer,
+                purpose: Purpose::Offer { run: *id, jobs: ids },
+                request: WorkRequest::Offer(signed),
+            }),
+            Err(error) => out.push(undelivered(&error.to_string())),
+        }
+    }
+
+    /// A peer's answer to an offer.
+    pub fn offered(
+        &mut self,
+        from: NodeKey,
+        id: RunId,
+        jobs: Vec<JobId>,
+        answer: Result<WorkResponse, String>,
+        out: &mut Vec<Action>,
+    ) {
+        let Some((client, _)) = self.member(from, id) else { return };
+        let reply = match answer {
+            Ok(WorkResponse::Offer(reply)) => {
+                RunReply::Offered { peer: from, accepted: reply.accepted, refused: reply.refused }
+            }
+            Ok(WorkResponse::Refused(why)) => {
+                let refused = jobs.into_iter().map(|job| (job, why.clone())).collect();
+                RunReply::Offered { peer: from, accepted: Vec::new(), refused }
+            }
+            Ok(_) => RunReply::Undelivered { peer: from, jobs, why: "its answer makes no sense".to_owned() },
+            Err(why) => RunReply::Undelivered { peer: from, jobs, why },
+        };
+        out.push(Action::TellRun(client, reply));
+    }
+
+    /// A part of a peer's results. Acknowledged always: what nobody waits for need not come again.
+    pub fn results(&mut self, from: NodeKey, results: Results, out: &mut Vec<Action>) -> WorkResponse {
+        let Results { run: id, batch, part, parts, bytes } = results;
+        let ack = WorkResponse::Results(ResultsAck { run: id, batch, part });
+        let Some((client, member)) = self.member(from, id) else { return ack };
+        if member.seen.contains_key(&batch) || parts == 0 || parts > PARTS_MAX {
+            return ack;
+        }
+        if !member.partial.contains_key(&batch) && member.partial.len() >= PARTIAL_MAX {
+            return WorkResponse::Refused(testmesh_behaviours::work::message::Refusal::Full);
+        }
+        let held = member.partial.entry(batch).or_insert_with(|| vec![None; usize::from(parts)]);
+        if let Some(place) = held.get_mut(usize::from(part)) {
+            *place = Some(bytes);
+        }
+        if held.iter().all(Option::is_some) {
+            let whole: Vec<u8> =
+                held.iter_mut().filter_map(Option::take).flat_map(ByteBuf::into_vec).collect();
+            member.partial.remove(&batch);
+            member.saw(batch);
+            out.push(Action::TellRun(client, RunReply::Results { peer: from, bytes: ByteBuf::from(whole) }));
+        }
+        ack
+    }
+
+    /// A peer gives accepted jobs back unstarted.
+    pub fn given_back(&mut self, from: NodeKey, id: RunId, jobs: Vec<JobId>, out: &mut Vec<Action>) {
+        let Some((client, _)) = self.member(from, id) else { return };
+        let full = |job| (job, testmesh_behaviours::work::message::Refusal::Full);
+        let refused = jobs.into_iter().map(full).collect();
+        out.push(Action::TellRun(client, RunReply::Offered { peer: from, accepted: Vec::new(), refused }));
+    }
+
+    /// A client does not want jobs any more.
+    pub fn cancel(&mut self, client: ClientId, peer: NodeKey, jobs: Vec<JobId>, out: &mut Vec<Action>) {
+        let Some(id) = self.run_of(client) else { return };
+        let request = WorkRequest::Cancel { run: id, which: Which::Jobs(jobs) };
+        out.push(Action::SendWork { to: peer, purpose: Purpose::Courtesy, request });
+    }
+
+    fn run_of(&self, client: ClientId) -> Option<RunId> {
+        self.runs.iter().find(|(_, run)| run.client == client).map(|(id, _)| *id)
+    }
+
+    /// A client's run is over, or the client is gone.
+    pub fn close(&mut self, client: ClientId, out: &mut Vec<Action>) {
+        let Some(id) = self.run_of(client) else { return };
+        let Some(run) = self.runs.remove(&id) else { return };
+        out.push(Action::Release(id));
+        for (to, member) in run.peers {
+            if member.stage != Stage::Unfit {
+                out.push(Action::SendWork {
+                    to,
+                    purpose: Purpose::Courtesy,
+                    request: WorkRequest::RunClose(id),
+                });
+            }
+        }
+    }
+
+    /// A peer is gone.
+    pub fn gone(&mut self, peer: NodeKey, revoked: bool, orderly: bool, out: &mut Vec<Action>) {
+        for run in self.runs.values_mut() {
+            if run.peers.remove(&peer).is_some_and(|member| member.stage == Stage::Ready) {
+                out.push(Action::TellRun(run.client, RunReply::Gone { peer, revoked, orderly }));
+            }
+        }
+    }
+
+    /// Bytes of inputs were sent to a peer.
+    pub fn shipped(&self, peer: NodeKey, bytes: u64, out: &mut Vec<Action>) {
+        for run in self.runs.values().filter(|run| run.peers.contains_key(&peer)) {
+            out.push(Action::TellRun(run.client, RunReply::Shipped(bytes)));
+        }
+    }
+
+    /// A peer gave a sign of life.
+    pub fn alive(&self, peer: NodeKey, out: &mut Vec<Action>) {
+        for run in self.runs.values() {
+            if run.peers.get(&peer).is_some_and(|member| member.stage == Stage::Ready) {
+                out.push(Action::TellRun(run.client, RunReply::Alive(peer)));
+            }
+        }
+    }
+
+    fn member(&mut self, from: NodeKey, id: RunId) -> Option<(ClientId, &mut Member)> {
+        let run = self.runs.get_mut(&id)?;
+        let client = run.client;
+        Some((client, run.peers.get_mut(&from)?))
+    }
+}
+
+impl Member {
+    fn changed(&mut self, client: ClientId, candidate: &Candidate, out: &mut Vec<Action>) {
+        if self.candidate == *candidate {
+            return;
+        }
+        self.candidate = candidate.clone();
+        if self.stage == Stage::Ready {
+            self.announce(client, out);
+        }
+    }
+
+    fn announce(&self, client: ClientId, out: &mut Vec<Action>) {
+        let Candidate { key, name, slots, speed, .. } = &self.candidate;
+        let slowness = if *speed == 0 { 1000 } else { 1_000_000 / speed };
+        let ready = RunReply::Ready { peer: *key, name: name.clone(), slots: *slots, slowness };
+        out.push(Action::TellRun(client, ready));
+    }
+
+    fn unfit(&mut self, client: ClientId, why: String, out: &mut Vec<Action>) {
+        let was_ready = self.stage == Stage::Ready;
+        self.stage = Stage::Unfit;
+        let (peer, name) = (self.candidate.key, self.candidate.name.clone());
+        if was_ready {
+            out.push(Action::TellRun(client, RunReply::Gone { peer, revoked: false, orderly: false }));
+        }
+        out.push(Action::TellRun(client, RunReply::Unfit { peer, name, why }));
+    }
+
+    /// Remembers a batch; old ones are forgotten, since a worker does not repeat what was acknowledged long ago.
+    fn saw(&mut self, batch: u64) {
+        self.seen.insert(batch, ());
+        while self.seen.len() > 4 * PARTIAL_MAX {
+            self.seen.pop_first();
+        }
+    }
+}
+
+fn wanted(only: &[String], candidate: &Candidate) -> bool {
+    only.is_empty() || only.iter().any(|name| *name == candidate.name || *name == candidate.key.to_string())
+}
+
+/// Unique without randomness: the run's number is random, the rest counts.
+fn nonce(run: RunId, peer: &NodeKey, sequence: u64) -> ByteArray<16> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&run.0.to_be_bytes()).update(&peer.bytes()).update(&sequence.to_be_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    ByteArray::new(bytes)
+}

@@ -1,0 +1,197 @@
+//! Everybody this node has heard of: what they claim, whether they are connected, what they last said.
+//!
+//! Pure data with bounds; whom to trust is not decided here. A stranger's place is taken by a newer stranger, a trusted
+//! peer's never.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use testmesh_behaviours::id::{Digest, NodeKey};
+use testmesh_behaviours::status::hello::{Hello, Platform, Rights};
+use testmesh_behaviours::status::wire::Load;
+
+use super::event::Now;
+
+/// Strangers remembered: what a LAN shows, not what a flood of forged records does.
+const STRANGERS_MAX: usize = 256;
+
+/// Addresses remembered of one peer.
+const ADDRESSES_MAX: usize = 8;
+
+/// Everything known of a peer besides trust.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Peer {
+    /// The name it gives itself. Claimed.
+    pub name: String,
+    /// The version of its program. Claimed.
+    pub version: String,
+    /// What it runs on. Claimed.
+    pub platform: Platform,
+    /// While it is connected: where, since when, and whether it dialled.
+    pub connection: Option<Connection>,
+    /// Where it was seen or connected, newest last.
+    pub addresses: Vec<String>,
+    /// Seconds since the epoch of the last sign of life; 0: never.
+    pub last_seen: u64,
+    /// What it says it lets this node do.
+    pub gives_us: Rights,
+    /// Its last word on its load.
+    pub load: Load,
+    /// Its last word on its statements.
+    pub digest: Option<Digest>,
+    /// Its last word on its revocations.
+    pub revocations: Option<Digest>,
+    /// What this node last told it about trust in it.
+    pub told: Option<Rights>,
+    /// When we last introduced ourselves, and whether that was answered.
+    pub greeting: Option<(Duration, bool)>,
+    /// When its statements were last compared with ours, and whether that is still under way.
+    pub compared: Option<Comparison>,
+    /// It said goodbye on this connection.
+    pub goodbye: bool,
+    /// Why it could not be reached last time.
+    pub trouble: Option<String>,
+}
+
+/// A connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Its address.
+    pub address: String,
+    /// Since when.
+    pub since: Duration,
+    /// Whether the peer dialled.
+    pub inbound: bool,
+}
+
+/// Where comparing statements with a peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comparison {
+    /// When it was last begun.
+    pub begun: Duration,
+    /// Whether an answer is awaited.
+    pub open: bool,
+    /// Whether one has ever been completed on this connection.
+    pub complete: bool,
+}
+
+/// All peers.
+#[derive(Debug, Default)]
+pub struct Peers {
+    known: BTreeMap<NodeKey, Peer>,
+}
+
+impl Peers {
+    /// A peer, if it was ever heard of.
+    pub fn get(&self, key: &NodeKey) -> Option<&Peer> {
+        self.known.get(key)
+    }
+
+    /// A peer, if it was ever heard of.
+    pub fn get_mut(&mut self, key: &NodeKey) -> Option<&mut Peer> {
+        self.known.get_mut(key)
+    }
+
+    /// All, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&NodeKey, &Peer)> {
+        self.known.iter()
+    }
+
+    /// Keys of those connected.
+    pub fn connected(&self) -> impl Iterator<Item = NodeKey> {
+        self.known.iter().filter(|(_, peer)| peer.connection.is_some()).map(|(key, _)| *key)
+    }
+
+    /// A peer, made room for when it is new; `keep` tells whom no stranger may displace.
+    pub fn meet(&mut self, key: NodeKey, now: Now, keep: impl Fn(&NodeKey) -> bool) -> &mut Peer {
+        if !self.known.contains_key(&key) {
+            self.make_room(&keep);
+        }
+        let peer = self.known.entry(key).or_default();
+        peer.last_seen = now.unix;
+        peer
+    }
+
+    fn make_room(&mut self, keep: impl Fn(&NodeKey) -> bool) {
+        let displaceable = |(key, peer): &(&NodeKey, &Peer)| !keep(key) && peer.connection.is_none();
+        let strangers = self.known.iter().filter(displaceable);
+        let (count, oldest) = strangers.fold((0, None), |(count, oldest), (key, peer)| {
+            let oldest = oldest.filter(|(seen, _)| *seen <= peer.last_seen).or(Some((peer.last_seen, *key)));
+            (count + 1, oldest)
+        });
+        if count >= STRANGERS_MAX
+            && let Some((_, oldest)) = oldest
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+impl Peer {
+    /// Notes an address.
+    pub fn seen_at(&mut self, address: String) {
+        self.addresses.retain(|known| *known != address);
+        self.addresses.push(address);
+        let excess = self.addresses.len().saturating_sub(ADDRESSES_MAX);
+        self.addresses.drain(..excess);
+    }
+
+    /// Takes over what it says of itself. Returns whether it changed what it lets us do.
+    pub fn heard(&mut self, hello: Hello) -> bool {
+        let changed = self.gives_us != hello.trust;
+        self.name = hello.name;
+        self.version = hello.version;
+        self.platform = hello.platform;
+        self.gives_us = hello.trust;
+        self.digest = Some(hello.digest);
+        self.revocations = Some(hello.revocations);
+        changed
+    }
+
+    /// Forgets what held for the connection only.
+    pub fn parted(&mut self) {
+        self.connection = None;
+        self.gives_us = Rights::NONE;
+        self.told = None;
+        self.greeting = None;
+        self.goodbye = false;
+        self.compared = None;
+        self.load = Load::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u16) -> NodeKey {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        NodeKey::new(bytes)
+    }
+
+    fn now(unix: u64) -> Now {
+        Now { mono: Duration::from_secs(unix), unix }
+    }
+
+    #[test]
+    fn strangers_displace_the_oldest_stranger_and_nobody_else() {
+        let mut peers = Peers::default();
+        let trusted = key(0);
+        for number in 0..2000u16 {
+            peers.meet(key(number), now(number.into()), |key| *key == trusted);
+        }
+        assert_eq!(peers.iter().count(), STRANGERS_MAX + 1);
+        assert!(peers.get(&trusted).is_some());
+        assert!(peers.get(&key(1999)).is_some());
+        assert!(peers.get(&key(1)).is_none());
+    }
+
+    #[test]
+    fn a_peer_keeps_few_addresses_and_the_newest() {
+        let mut peer = Peer::default();
+        (0..20).for_each(|port| peer.seen_at(format!("/ip4/127.0.0.1/tcp/{port}")));
+        assert_eq!(peer.addresses.len(), ADDRESSES_MAX);
+        assert_eq!(peer.addresses.last().map(String::as_str), Some("/ip4/127.0.0.1/tcp/19"));
+    }
+}

@@ -1,0 +1,291 @@
+//! Trust as the node's machine sees it: rights by key, statements by name.
+//!
+//! Pure. Everything is decided in the `keys` crate; this translates between its types and those of the wire.
+
+use std::collections::BTreeSet;
+
+use serde_bytes::ByteBuf;
+use testmesh_behaviours::id::{Digest, NodeKey, StatementId};
+use testmesh_behaviours::status::hello::{REVOCATION_BYTES_MAX, REVOCATIONS_MAX, Rights};
+use testmesh_behaviours::status::wire::{STATEMENT_BYTES_MAX, Trusted, VECTOR_MAX, VectorEntry};
+use testmesh_keys::allowlist::Allowlist;
+use testmesh_keys::closure::Why;
+use testmesh_keys::key::PublicKey;
+use testmesh_keys::keyring::{self, Audience, CommandError, Item, Keyring, Refused, RightsChange};
+use testmesh_keys::policy::Policy;
+use testmesh_keys::statement::{self, Kind};
+
+use super::event::Judgement;
+
+/// A statement that is new here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// As signed.
+    pub bytes: Vec<u8>,
+    /// Whether it takes trust away, and so concerns everybody.
+    pub revocation: bool,
+}
+
+/// What a statement, a command or time changed.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// To be written before anything else is done.
+    pub persist: keyring::Change,
+    /// To be passed on.
+    pub news: Vec<News>,
+    /// Keys that are trusted now and were not.
+    pub gained: Vec<NodeKey>,
+    /// Keys that are not trusted any more.
+    pub lost: Vec<NodeKey>,
+    /// Keys with other rights than before, but some.
+    pub altered: Vec<NodeKey>,
+}
+
+/// Whom this node trusts.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    keyring: Keyring,
+}
+
+/// A key of the wire as the `keys` crate has it; none where it is no key.
+pub fn key(key: &NodeKey) -> Option<PublicKey> {
+    PublicKey::from_bytes(&key.bytes()).ok()
+}
+
+/// A key of the `keys` crate as it travels.
+pub fn node(key: PublicKey) -> NodeKey {
+    NodeKey::new(*key.as_bytes())
+}
+
+fn rights(rights: testmesh_keys::rights::Rights) -> Rights {
+    Rights(rights.bits())
+}
+
+fn keys_id(id: StatementId) -> statement::StatementId {
+    statement::StatementId::from_bytes(id.bytes())
+}
+
+impl Trust {
+    /// With what the store held.
+    pub fn new(keyring: Keyring) -> Self {
+        Self { keyring }
+    }
+
+    /// All that the `keys` crate knows.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Lets time pass.
+    pub fn tick(&mut self, now: u64) -> Change {
+        let change = self.keyring.tick(now);
+        changed(change)
+    }
+
+    /// Takes what the owner edited by hand.
+    pub fn reload(&mut self, allowlist: Allowlist, policy: Policy, now: u64) -> Change {
+        changed(self.keyring.reload(allowlist, policy, now))
+    }
+
+    /// Performs a command of the owner.
+    ///
+    /// # Errors
+    /// The `keys` crate's; nothing changed.
+    pub fn command(
+        &mut self,
+        act: impl FnOnce(&mut Keyring) -> Result<keyring::Change, CommandError>,
+    ) -> Result<Change, CommandError> {
+        act(&mut self.keyring).map(changed)
+    }
+
+    /// Takes a statement from a peer.
+    pub fn receive(&mut self, bytes: &[u8], from: NodeKey, now: u64) -> (Judgement, Change) {
+        match self.keyring.receive(bytes, key(&from), now) {
+            Ok(received) if received.new => {
+                let revocation = statement::Unverified::decode(bytes)
+                    .is_ok_and(|unverified| unverified.statement().is_revocation());
+                let mut change = changed(received.change);
+                change.news.push(News { bytes: bytes.to_vec(), revocation });
+                (Judgement::Accept, change)
+            }
+            Ok(received) => (Judgement::Ignore, changed(received.change)),
+            Err(refused @ Refused::Bad(_)) => {
+                tracing::warn!(peer = %from, why = %refused, "a peer sent a statement that cannot be honest");
+                (Judgement::Reject, Change::default())
+            }
+            Err(_) => (Judgement::Ignore, Change::default()),
+        }
+    }
+
+    /// What a key may do here.
+    pub fn given(&self, peer: &NodeKey) -> Rights {
+        key(peer).map_or(Rights::NONE, |key| rights(self.keyring.decision().rights(&key)))
+    }
+
+    /// Everybody with any right.
+    pub fn trusted(&self) -> Vec<(NodeKey, Rights)> {
+        let all = self.keyring.decision().trusted();
+        all.map(|(key, given)| (node(key), rights(given))).filter(|(_, given)| given.any()).collect()
+    }
+
+    /// The name of the whole set of statements.
+    pub fn digest(&self) -> Digest {
+        Digest::new(self.keyring.digest())
+    }
+
+    /// The name of the set of revocations.
+    pub fn revocation_digest(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        for item in self.listing(Audience::Stranger) {
+            hasher.update(item.id.as_bytes());
+        }
+        Digest::new(*hasher.finalize().as_bytes())
+    }
+
+    fn listing(&self, audience: Audience) -> Vec<Item> {
+        let (mut items, mut after) = (Vec::new(), None);
+        while items.len() < VECTOR_MAX {
+            let page = self.keyring.listing(after, audience);
+            items.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        items.truncate(VECTOR_MAX);
+        items
+    }
+
+    /// A page of revocations, and whether there is more.
+    pub fn revocations_after(&self, after: Option<StatementId>) -> (Vec<ByteBuf>, bool) {
+        let page = self.keyring.listing(after.map(keys_id), Audience::Stranger);
+        let ids: Vec<_> = page.items.iter().map(|item| item.id).take(REVOCATIONS_MAX).collect();
+        let given = self.keyring.give(&ids, Audience::Stranger, REVOCATION_BYTES_MAX);
+        let more = page.next.is_some() || given.len() < page.items.len();
+        (
+            given.iter().map(|signed| ByteBuf::from(signed.bytes().to_vec())).collect(),
+            more && !given.is_empty(),
+        )
+    }
+
+    /// The name of a statement somebody sent; none where it is none.
+    pub fn name_of_statement(bytes: &[u8]) -> Option<StatementId> {
+        let unverified = statement::Unverified::decode(bytes).ok()?;
+        Some(StatementId::new(*unverified.id().as_bytes()))
+    }
+
+    /// All that is held here, for a trusted peer.
+    pub fn vector(&self) -> Vec<VectorEntry> {
+        let entry = |item: Item| VectorEntry {
+            issuer: node(item.issuer),
+            kind: match item.kind {
+                Kind::Vouches => 0,
+                Kind::Deny => 1,
+                Kind::Retire => 2,
+            },
+            version: item.version,
+            id: StatementId::new(*item.id.as_bytes()),
+        };
+        self.listing(Audience::Trusted).into_iter().map(entry).collect()
+    }
+
+    /// Statements of these names, as many as one message takes.
+    pub fn fetch(&self, ids: &[StatementId]) -> Vec<ByteBuf> {
+        let ids: Vec<_> = ids.iter().copied().map(keys_id).collect();
+        let given = self.keyring.give(&ids, Audience::Trusted, STATEMENT_BYTES_MAX);
+        given.iter().map(|signed| ByteBuf::from(signed.bytes().to_vec())).collect()
+    }
+
+    /// Which of a peer's statements are lacking here.
+    pub fn wanted(&self, theirs: &[VectorEntry], from: &NodeKey) -> Vec<StatementId> {
+        let Some(giver) = key(from) else { return Vec::new() };
+        let item = |entry: &VectorEntry| {
+            let kind = match entry.kind {
+                0 => Kind::Vouches,
+                1 => Kind::Deny,
+                _ => Kind::Retire,
+            };
+            Some(Item { id: keys_id(entry.id), issuer: key(&entry.issuer)?, kind, version: entry.version })
+        };
+        let items: Vec<Item> = theirs.iter().filter_map(item).collect();
+        self.keyring.wanted(&items, giver).iter().map(|id| StatementId::new(*id.as_bytes())).collect()
+    }
+
+    /// Whom this node trusts, for a trusted peer.
+    pub fn view(&self, addresses: impl Fn(&NodeKey) -> Vec<String>) -> Vec<Trusted> {
+        let line = |(key, given)| Trusted {
+            name: self.label(&key).unwrap_or_default(),
+            addresses: addresses(&key),
+            key,
+            rights: given,
+        };
+        self.trusted().into_iter().map(line).collect()
+    }
+
+    /// How a key stands.
+    pub fn why(&self, peer: &NodeKey, now: u64) -> Option<Why> {
+        Some(self.keyring.why(&key(peer)?, now))
+    }
+
+    /// What a key is called by this machine's owner, else by whoever vouches for it.
+    pub fn label(&self, peer: &NodeKey) -> Option<String> {
+        self.keyring.label(&key(peer)?).filter(|label| !label.is_empty()).map(str::to_owned)
+    }
+
+    /// Keys that trust has an opinion on: trusted, approved, denied or retired.
+    pub fn known(&self) -> BTreeSet<NodeKey> {
+        let set = self.keyring.set();
+        let trusted = self.keyring.decision().trusted().map(|(key, _)| key);
+        let roots = self.keyring.allowlist().roots().map(|root| root.key);
+        let denied = set.denials().map(|(_, deny)| deny.subject);
+        trusted.chain(roots).chain(denied).chain(set.retired()).map(node).collect()
+    }
+
+    /// Keys that this machine's owner approved.
+    pub fn roots(&self) -> Vec<NodeKey> {
+        self.keyring.allowlist().roots().map(|root| node(root.key)).collect()
+    }
+
+    /// Whether this machine's owner approved a key.
+    pub fn is_root(&self, peer: &NodeKey) -> bool {
+        key(peer).is_some_and(|key| self.keyring.allowlist().get(&key).is_some())
+    }
+
+    /// What this machine's owner calls a key.
+    pub fn own_label(&self, peer: &NodeKey) -> Option<String> {
+        let key = key(peer)?;
+        self.keyring.allowlist().get(&key).map(|root| root.label.clone()).filter(|label| !label.is_empty())
+    }
+
+    /// When a key's newest snapshot was issued and when its lease ends: seconds since the epoch.
+    pub fn snapshot(&self, peer: &NodeKey) -> Option<(u64, u64)> {
+        self.keyring.set().vouches(&key(peer)?).map(|vouches| (vouches.issued_at, vouches.not_after))
+    }
+
+    /// Signs what begins with the length and name of its domain.
+    pub fn sign(&self, buffer: &[u8]) -> [u8; 64] {
+        self.keyring.identity().sign(buffer)
+    }
+
+    /// Whether a signature is that of a key, strictly.
+    pub fn verify(by: &NodeKey, buffer: &[u8], signature: &[u8; 64]) -> bool {
+        key(by).is_some_and(|key| key.verify(buffer, signature))
+    }
+}
+
+fn changed(change: keyring::Change) -> Change {
+    let news = change.publish.iter().map(|signed| News {
+        bytes: signed.bytes().to_vec(),
+        revocation: signed.statement().is_revocation(),
+    });
+    let news = news.collect();
+    let none = |rights: testmesh_keys::rights::Rights| rights.is_none();
+    let select = |list: &[RightsChange], keep: fn(bool, bool) -> bool| -> Vec<NodeKey> {
+        list.iter().filter(|one| keep(none(one.before), none(one.after))).map(|one| node(one.key)).collect()
+    };
+    let gained = select(&change.gained, |before, after| before && !after);
+    let lost = select(&change.lost, |before, after| !before && after);
+    let both = [change.gained.as_slice(), &change.lost].concat();
+    let altered = select(&both, |before, after| !before && !after);
+    Change { persist: change, news, gained, lost, altered }
+}

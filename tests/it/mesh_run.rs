@@ -1,0 +1,154 @@
+//! Runs over three real nodes on loopback, while nodes are killed and frozen.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Lines};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+use crate::support::{Program, write};
+
+/// Tests in the tree.
+const TESTS: usize = 60;
+
+/// Nothing that these tests wait for takes a loaded machine longer.
+const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+
+/// A tree whose tests keep a processor busy for a while; one of them fails, as expected.
+fn tree(root: &Path) {
+    write(
+        root,
+        "include/v8-version.h",
+        "#define V8_MAJOR_VERSION 12\n#define V8_MINOR_VERSION 6\n#define V8_BUILD_NUMBER 0\n",
+    );
+    write(root, "tools/run-tests.py", "# The runner of the tree.\n");
+    write(root, "test/mjsunit/mjsunit.js", "");
+    write(root, "test/mjsunit/mjsunit.status", "[[ALWAYS, {'fails': [FAIL]}]]");
+    write(root, "test/mjsunit/fails.js", "throw new Error('as expected');\n");
+    for number in 1..TESTS {
+        let text = "const end = Date.now() + 60; while (Date.now() < end) {}\n";
+        write(root, &format!("test/mjsunit/t{number:02}.js"), text);
+    }
+}
+
+/// A run under way.
+struct Run {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// Names of finished tests, and how often each was told.
+    done: BTreeMap<String, usize>,
+    _program: Program,
+}
+
+impl Run {
+    fn start() -> Self {
+        let program = Program::new();
+        let root = program.folder().join("v8");
+        tree(&root);
+        let workspace = format!("--workspace={}", root.display());
+        let arguments =
+            [&workspace, "--engine=embedded", "--lab=3", "-p", "verbose", "--variants=default", "mjsunit"];
+        let mut command = program.command(&arguments);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Run { process, lines, done: BTreeMap::new(), _program: program }
+    }
+
+    /// Reads on until so many tests are done; false at the end.
+    fn until(&mut self, count: usize) -> bool {
+        while self.done.len() < count {
+            let Some(line) = self.lines.next() else { return false };
+            let line = line.unwrap();
+            if let Some((name, outcome)) = line.split_once(" default: ") {
+                // V8's word for "as expected".
+                assert_eq!(outcome, "PASS", "{line}");
+                *self.done.entry(name.to_owned()).or_default() += 1;
+            }
+        }
+        true
+    }
+
+    /// Processes of a node: the node itself first, then what it started.
+    fn node(&self, name: &str) -> Vec<Pid> {
+        let home = format!("testmesh-lab-{}/{name}", self.process.id());
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let mut found: Vec<Pid> = numbers
+            .filter(|number| {
+                let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+                let text = String::from_utf8_lossy(&line).into_owned();
+                text.contains("--meshd") && text.contains(&home)
+            })
+            .filter_map(Pid::from_raw)
+            .collect();
+        found.sort_by_key(|pid| pid.as_raw_nonzero());
+        found
+    }
+
+    fn signal(&self, name: &str, signal: Signal) {
+        let node = self.node(name);
+        assert_eq!(node.len(), 1, "one process is node {name}");
+        kill_process(node[0], signal).unwrap();
+    }
+
+    /// Every test was told once, all as expected, and nothing is left.
+    fn check(mut self) {
+        while self.until(usize::MAX) {}
+        let code = self.process.wait().unwrap().code();
+        assert_eq!(code, Some(0));
+        assert_eq!(self.done.len(), TESTS, "{:?}", self.done);
+        assert!(self.done.values().all(|count| *count == 1), "{:?}", self.done);
+        for node in ["n1", "n2", "n3"] {
+            assert!(self.node(node).is_empty(), "{node} is left");
+        }
+        assert!(!std::env::temp_dir().join(format!("testmesh-lab-{}", self.process.id())).exists());
+    }
+}
+
+fn watch(pid: Pid) -> OwnedFd {
+    pidfd_open(pid, PidfdFlags::empty()).unwrap()
+}
+
+#[track_caller]
+fn ends(process: &OwnedFd) {
+    assert_eq!(poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&PATIENCE)), Ok(1), "a process is left");
+}
+
+#[test]
+fn a_killed_node_costs_no_test() {
+    let mut run = Run::start();
+    assert!(run.until(TESTS / 4));
+    run.signal("n2", Signal::KILL);
+    run.check();
+}
+
+#[test]
+fn a_frozen_node_costs_no_test() {
+    let mut run = Run::start();
+    assert!(run.until(TESTS / 4));
+    run.signal("n3", Signal::STOP);
+    run.check();
+}
+
+#[test]
+fn a_run_goes_on_alone_when_its_own_node_is_killed() {
+    let mut run = Run::start();
+    assert!(run.until(TESTS / 4));
+    run.signal("n1", Signal::KILL);
+    run.check();
+}
+
+#[test]
+fn nodes_of_a_lab_end_with_a_client_that_is_killed() {
+    let mut run = Run::start();
+    assert!(run.until(TESTS / 4));
+    let nodes: Vec<OwnedFd> = ["n1", "n2", "n3"].iter().map(|name| watch(run.node(name)[0])).collect();
+    run.process.kill().unwrap();
+    nodes.iter().for_each(ends);
+    run.process.wait().unwrap();
+    // Nobody was left to do it.
+    let _ = std::fs::remove_dir_all(std::env::temp_dir().join(format!("testmesh-lab-{}", run.process.id())));
+}
