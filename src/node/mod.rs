@@ -8,6 +8,7 @@ pub mod files;
 pub mod inbound;
 pub mod keep;
 pub mod link;
+pub mod machine;
 pub mod outbound;
 pub mod peers;
 pub mod settings;

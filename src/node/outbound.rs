@@ -33,8 +33,8 @@ pub struct Candidate {
     pub platform: (String, String),
     /// Its slots; 0: paused.
     pub slots: u32,
-    /// Its speed in thousandths of a reference machine; 0 where not measured.
-    pub speed: u32,
+    /// How long it takes for what takes this machine 1000; 1000 where that is not known.
+    pub slowness: u32,
 }
 
 /// What a client's directories amount to.
@@ -372,9 +372,8 @@ impl Member {
     }
 
     fn announce(&self, client: ClientId, out: &mut Vec<Action>) {
-        let Candidate { key, name, slots, speed, .. } = &self.candidate;
-        let slowness = if *speed == 0 { 1000 } else { 1_000_000 / speed };
-        let ready = RunReply::Ready { peer: *key, name: name.clone(), slots: *slots, slowness };
+        let Candidate { key, name, slots, slowness, .. } = self.candidate.clone();
+        let ready = RunReply::Ready { peer: key, name, slots, slowness };
         out.push(Action::TellRun(client, ready));
     }
 

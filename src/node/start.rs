@@ -6,13 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use testmesh_behaviours::Multiaddr;
 use testmesh_behaviours::id::NodeKey;
 use testmesh_behaviours::network::{Network, NetworkConfig, StartError};
-use testmesh_behaviours::status::hello::Platform;
 use testmesh_keys::store::{Report, StoreError};
 
 use super::driver::Driver;
 use super::files::{Home, HomeError};
 use super::keep::Kept;
 use super::link::Link;
+use super::machine;
 use super::settings::Settings;
 use super::state::{About, State};
 use super::supplies::{Supplies, SuppliesError};
@@ -130,7 +130,8 @@ fn about(
         key,
         name: settings.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        platform: platform(),
+        platform: machine::platform(),
+        speed: machine::speed(),
         slots: u32::try_from(slots).unwrap_or(u32::MAX),
         tier,
         mesh: settings.mesh.clone(),
@@ -139,15 +140,6 @@ fn about(
         home: home.keys().display().to_string(),
         accept_unsandboxed: settings.accept_unsandboxed,
         warnings,
-    }
-}
-
-fn platform() -> Platform {
-    Platform {
-        os: std::env::consts::OS.to_owned(),
-        arch: std::env::consts::ARCH.to_owned(),
-        libc: if cfg!(target_env = "musl") { "musl" } else { "glibc" }.to_owned(),
-        features: 0,
     }
 }
 

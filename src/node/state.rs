@@ -59,6 +59,8 @@ pub struct About {
     pub platform: Platform,
     /// Jobs it runs at once.
     pub slots: u32,
+    /// How fast a core of it is, in thousandths of the reference machine.
+    pub speed: u32,
     /// The containment tier in force.
     pub tier: Tier,
     /// The mesh it belongs to.
@@ -541,7 +543,7 @@ impl State {
             running: u16::try_from(usage.running).unwrap_or(u16::MAX),
             queued: u32::try_from(usage.queued).unwrap_or(u32::MAX),
             paused: usage.paused,
-            speed: 0,
+            speed: self.about.speed,
             tier: u8::from(self.about.tier == Tier::Contained),
         }
     }
@@ -564,7 +566,7 @@ impl State {
             name: self.name_of(key),
             platform: (peer.platform.os.clone(), peer.platform.arch.clone()),
             slots: if peer.load.paused { 0 } else { peer.load.slots.into() },
-            speed: peer.load.speed,
+            slowness: slowness(self.about.speed, peer.load.speed),
         })
     }
 
@@ -687,4 +689,12 @@ impl State {
         self.inbound.expelled(key, now, &mut self.out);
         self.outbound.gone(key, true, false, &mut self.out);
     }
+}
+
+/// How long a peer takes for what takes this machine 1000, by what both claim; 1000 where one of them does not say.
+/// A first guess: a run learns better.
+fn slowness(own: u32, peer: u32) -> u32 {
+    let known = own > 0 && peer > 0;
+    let slowness = u64::from(own) * 1000 / u64::from(peer.max(1));
+    if known { u32::try_from(slowness).unwrap_or(u32::MAX).max(1) } else { 1000 }
 }

@@ -12,7 +12,7 @@ use super::plain::opening;
 use super::render::{Render, Text};
 use super::running::Running;
 use super::runs::{Runs, Settled};
-use super::talk::{Tone, Voice, seconds, stopping, title};
+use super::talk::{Tone, Voice, counted, seconds, stopping, title};
 use super::tally::Tally;
 use super::untrusted::Guard;
 use crate::run::event::{CaseInfo, RunEvent, RunInfo};
@@ -40,6 +40,8 @@ pub(crate) struct Bar {
     tally: Tally,
     runs: Runs,
     running: Running,
+    /// Other machines at work, and slots of all.
+    machines: Option<(usize, usize)>,
     drawn: Vec<usize>,
     last_drawn: Duration,
     now: Duration,
@@ -55,6 +57,7 @@ impl Bar {
             tally: Tally::new(),
             runs: Runs::default(),
             running: Running::default(),
+            machines: None,
             drawn: Vec::new(),
             last_drawn: Duration::ZERO,
             now: Duration::ZERO,
@@ -124,9 +127,15 @@ impl Bar {
     fn bar(&self, columns: usize) -> (String, usize) {
         let (gauge, percent) = gauge(self.tally.done(), self.cases);
         let counts = self.counts();
-        let pace: Vec<Part> = self.pace().map(|pace| (Some(Tone::Dim), pace)).into_iter().collect();
+        let dim = |text: String| (Some(Tone::Dim), text);
+        let pace: Vec<Part> = self.pace().into_iter().chain(self.field()).map(dim).collect();
         let whole = format!("{gauge} {percent}");
-        let choices = [(whole, &pace[..]), (percent.clone(), &pace[..]), (percent.clone(), &[])];
+        let choices = [
+            (whole, &pace[..]),
+            (percent.clone(), &pace[..]),
+            (percent.clone(), &pace[..pace.len().min(1)]),
+            (percent.clone(), &[]),
+        ];
         for (first, pace) in choices {
             let parts: Vec<Part> =
                 [(None, first)].into_iter().chain(counts.clone()).chain(pace.to_vec()).collect();
@@ -172,6 +181,12 @@ impl Bar {
         Some(format!("{rate:.1}/s, {}:{:02} left", left / 60, left % 60))
     }
 
+    /// `3 peers, 12 slots`.
+    fn field(&self) -> Option<String> {
+        let (peers, slots) = self.machines?;
+        Some(format!("{}, {}", counted(peers, "peer"), counted(slots, "slot")))
+    }
+
     /// The longest-running tests, at most that many lines.
     fn slow_lines(&self, room: usize) -> Vec<String> {
         let age = |start: Duration| self.now.saturating_sub(start);
@@ -207,6 +222,10 @@ impl Render for Bar {
                     None => self.voice.retry(finished),
                 };
                 self.above(text)
+            }
+            RunEvent::Machines { peers, slots } => {
+                self.machines = Some((*peers, *slots));
+                self.redraw()
             }
             RunEvent::Notice(notice) => self.above(format!("{}\n", Guard::Escape.line(notice))),
             RunEvent::Stopping(stop) => self.above(format!("{}\n", stopping(*stop))),
@@ -301,6 +320,16 @@ mod tests {
                     and 8 more
         ");
         insta::assert_snapshot!(visible(&busy(terminal(10, 1), 9).1), @"␍␛[J 25%  ...");
+    }
+
+    #[test]
+    fn the_bar_says_how_many_machines_work() {
+        let mut bar = busy(terminal(100, 24), 0).0;
+        let at = |seconds| RunEvent::Tick { at: Duration::from_secs(seconds) };
+        bar.event(&RunEvent::Machines { peers: 2, slots: 10 });
+        insta::assert_snapshot!(visible(&bar.event(&at(6)).out), @"␍␛[J[=====>              ]  25%  10/40  10 passed  1.7/s, 0:18 left  2 peers, 10 slots");
+        bar.event(&RunEvent::Machines { peers: 1, slots: 6 });
+        insta::assert_snapshot!(visible(&bar.event(&at(7)).out), @"␍␛[J[=====>              ]  25%  10/40  10 passed  1.4/s, 0:21 left  1 peer, 6 slots");
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl Sink for Completion {
             RunEvent::Started(_)
             | RunEvent::CaseStarted { .. }
             | RunEvent::Tick { .. }
+            | RunEvent::Machines { .. }
             | RunEvent::Notice(_)
             | RunEvent::Stopping(_) => Vec::new(),
         };

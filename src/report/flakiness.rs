@@ -134,6 +134,7 @@ impl Sink for Flakiness {
             }
             RunEvent::CaseStarted { .. }
             | RunEvent::Tick { .. }
+            | RunEvent::Machines { .. }
             | RunEvent::Notice(_)
             | RunEvent::Stopping(_) => {}
         }

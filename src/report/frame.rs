@@ -82,7 +82,7 @@ impl Frame {
                 self.now = summary.elapsed;
                 return self.runs.abandon();
             }
-            RunEvent::Notice(_) | RunEvent::Stopping(_) => {}
+            RunEvent::Machines { .. } | RunEvent::Notice(_) | RunEvent::Stopping(_) => {}
         }
         Vec::new()
     }
@@ -99,6 +99,7 @@ impl Frame {
             RunEvent::CaseStarted { .. }
             | RunEvent::CaseFinished { .. }
             | RunEvent::Tick { .. }
+            | RunEvent::Machines { .. }
             | RunEvent::Ended(_) => Text::default(),
         }
     }

@@ -101,6 +101,7 @@ impl Sink for Json {
             }
             RunEvent::CaseStarted { .. }
             | RunEvent::Tick { .. }
+            | RunEvent::Machines { .. }
             | RunEvent::Notice(_)
             | RunEvent::Stopping(_) => {}
         }

@@ -70,6 +70,7 @@ impl Sink for Junit {
             }
             RunEvent::CaseStarted { .. }
             | RunEvent::Tick { .. }
+            | RunEvent::Machines { .. }
             | RunEvent::Notice(_)
             | RunEvent::Stopping(_) => {}
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::render::{Render, Text};
 use super::running::Running;
 use super::runs::{Runs, Settled};
-use super::talk::{Voice, seconds, stopping, title};
+use super::talk::{Voice, counted, seconds, stopping, title};
 use super::tally::{Tally, tests};
 use super::untrusted::Guard;
 use crate::run::event::{RunEvent, RunInfo};
@@ -78,7 +78,7 @@ impl Render for Plain {
             RunEvent::Notice(notice) => return Text::err(&Guard::Escape.line(notice)),
             RunEvent::Stopping(stop) => return Text::err(stopping(*stop)),
             RunEvent::Ended(summary) => (self.end() + &self.tally.summary(summary, self.voice), None),
-            RunEvent::CaseStarted { .. } => (String::new(), None),
+            RunEvent::CaseStarted { .. } | RunEvent::Machines { .. } => (String::new(), None),
         };
         if let (Some(at), false) = (at, out.is_empty()) {
             self.last_printed = at;
@@ -89,7 +89,7 @@ impl Render for Plain {
 
 /// The line before the first test.
 pub(crate) fn opening(info: &RunInfo) -> String {
-    let slots = if info.slots == 1 { "1 slot".to_owned() } else { format!("{} slots", info.slots) };
+    let slots = counted(info.slots, "slot");
     let [arch, mode, workspace] =
         [&info.arch, &info.mode, &info.workspace].map(|text| Guard::Escape.line(text));
     format!("{} for {arch}.{mode} on {slots}, in {workspace}\n", tests(info.cases))

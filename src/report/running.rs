@@ -23,7 +23,10 @@ impl Running {
                 self.cases.remove(&(finished.case.index, finished.run));
             }
             RunEvent::Started(_) | RunEvent::Ended(_) => self.cases.clear(),
-            RunEvent::Tick { .. } | RunEvent::Notice(_) | RunEvent::Stopping(_) => {}
+            RunEvent::Tick { .. }
+            | RunEvent::Machines { .. }
+            | RunEvent::Notice(_)
+            | RunEvent::Stopping(_) => {}
         }
     }
 

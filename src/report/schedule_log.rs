@@ -76,6 +76,7 @@ impl Sink for ScheduleLog {
             }
             RunEvent::CaseStarted { .. }
             | RunEvent::Tick { .. }
+            | RunEvent::Machines { .. }
             | RunEvent::Notice(_)
             | RunEvent::Stopping(_) => {}
         }

@@ -199,3 +199,8 @@ fn cut(line: &str) -> String {
         }
     }
 }
+
+/// `1 slot`, `2 slots`.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}

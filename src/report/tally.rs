@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::render::line;
 use super::runs::Settled;
 use super::slowest::{Brief, Top};
-use super::talk::{Tone, Voice, seconds, title};
+use super::talk::{Tone, Voice, counted, seconds, title};
 use crate::frontend::status::Actual;
 use crate::run::event::{CaseInfo, Finished, Summary};
 
@@ -123,5 +123,5 @@ impl Tally {
 
 /// `1 test`, `2 tests`.
 pub(crate) fn tests(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "test" } else { "tests" })
+    counted(count, "test")
 }

@@ -96,6 +96,7 @@ impl Render for Time {
             }
             RunEvent::CaseStarted { .. }
             | RunEvent::Tick { .. }
+            | RunEvent::Machines { .. }
             | RunEvent::Notice(_)
             | RunEvent::Stopping(_) => {}
         }

@@ -21,8 +21,7 @@ use crate::frontend::select::Selection;
 use crate::job::{Captured, Exit, JobId, Output};
 use crate::report::Sink;
 use crate::schedule::dispatch::{
-    Action, Class, Config as DispatchConfig, Dispatch, Ending as TaskEnding, Estimate, Kind, Spec, TaskId,
-    WorkerId,
+    Action, Class, Config as DispatchConfig, Dispatch, Ending as TaskEnding, Kind, Spec, TaskId, WorkerId,
 };
 use crate::verdict::{Judgement, details, judge};
 use crate::worker::{Told, Workers};
@@ -48,10 +47,10 @@ pub struct Run<'a> {
     pub regenerate: bool,
     /// Compare the allocations of three runs (2015/6.2).
     pub predictable: bool,
-    /// No test may leave this machine.
-    pub local_only: bool,
-    /// This machine runs nothing (`--remote-only`).
-    pub remote_only: bool,
+    /// How each case is to be run, by its index.
+    pub specs: Vec<Spec>,
+    /// How they are spread.
+    pub dispatch: DispatchConfig,
 }
 
 /// How a run came to its end.
@@ -104,8 +103,7 @@ pub async fn drive(
 ) -> std::io::Result<Ending> {
     let interrupt = signal(SignalKind::interrupt())?;
     let terminate = signal(SignalKind::terminate())?;
-    let dispatch =
-        Dispatch::new(DispatchConfig { remote_only: run.remote_only, ..DispatchConfig::default() });
+    let dispatch = Dispatch::new(run.dispatch.clone());
     let driver = Driver {
         run,
         session,
@@ -117,6 +115,7 @@ pub async fn drive(
         believed: BTreeSet::new(),
         alarm: None,
         allocations: Allocations::default(),
+        field: (0, 0),
         begun: Instant::now(),
         sink_error: None,
     };
@@ -137,6 +136,8 @@ struct Driver<'a, 's> {
     /// When the dispatcher wants to be asked again.
     alarm: Option<Duration>,
     allocations: Allocations,
+    /// Peers and slots, as last told.
+    field: (usize, usize),
     begun: Instant,
     /// The first failure of a report; reports never fail a run.
     sink_error: Option<std::io::Error>,
@@ -203,19 +204,9 @@ impl Driver<'_, '_> {
         self.tasks.insert(task, Task { assignment, spec, lowered, doubted });
     }
 
-    fn spec(&self, assignment: Assignment) -> Spec {
-        let case = &self.run.selection.cases[assignment.case as usize];
-        let slow = case.matched.outcomes.is_slow(self.run.describe.dialect);
-        let key = history::key(&self.run.selection.name(case), &self.run.lowering.variant_flags(case));
-        let estimate = match self.run.history.duration(&key) {
-            Some(known) => Estimate::Known(known),
-            None if slow => Estimate::Slow,
-            None => Estimate::Unknown,
-        };
-        let mut spec = Spec::new(estimate, self.run.lowering.timeout);
-        spec.local_only = self.run.local_only;
-        spec.urgent = assignment.run > 1;
-        spec
+    fn spec(&self, Assignment { case, run }: Assignment) -> Spec {
+        let spec = self.run.specs[case as usize];
+        Spec { urgent: spec.urgent || run > 1, ..spec }
     }
 
     fn perform(&mut self, action: Action) {
@@ -364,7 +355,7 @@ impl Driver<'_, '_> {
         let report = self.dispatch.report(worker?)?;
         let judged = unexpected && judgement.actual.is_some();
         let known = self.believed.contains(&worker?) && report.disagreements == 0;
-        (judged && report.kind == Kind::Peer && !known && !self.run.remote_only).then_some(worker?)
+        (judged && report.kind == Kind::Peer && !known && !self.run.dispatch.remote_only).then_some(worker?)
     }
 
     /// This machine ran a peer's case again; what it says counts.
@@ -472,6 +463,10 @@ impl Driver<'_, '_> {
     fn ticked(&mut self) {
         let at = self.at();
         self.tell(&RunEvent::Tick { at });
+        let field = peers::field(&self.workers, &self.dispatch);
+        if field != std::mem::replace(&mut self.field, field) && self.workers.mesh().is_some() {
+            self.tell(&RunEvent::Machines { peers: field.0, slots: field.1 });
+        }
         let over = self.run.total_timeout.is_some_and(|limit| at >= limit);
         if over && self.session.stopped().is_none() {
             self.session.stop(Stop::TotalTimeout);

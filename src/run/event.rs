@@ -164,6 +164,13 @@ pub enum RunEvent {
         /// Since the run began.
         at: Duration,
     },
+    /// Who takes part has changed. Never told in a run that stays on this machine.
+    Machines {
+        /// Other machines that run tests now.
+        peers: usize,
+        /// Slots of all together, this machine's included.
+        slots: usize,
+    },
     /// A line for the person, such as a fall-back; not part of V8's output.
     Notice(String),
     /// The run stops early; running cases are being ended.

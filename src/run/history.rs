@@ -93,21 +93,6 @@ impl History {
     }
 }
 
-/// The order in which cases start: the longest known first, SLOW ones among the longest while nothing is known of
-/// them, everything else as listed.
-///
-/// `cases` yields, for each case in listing order, whether it is marked SLOW and how long it took before.
-pub fn start_order(cases: impl Iterator<Item = (bool, Option<Duration>)>) -> Vec<u32> {
-    /// What an unknown SLOW test is taken to need: V8 marks tests that take most of a minute somewhere.
-    const SLOW: Duration = Duration::from_secs(20);
-    let weights: Vec<Duration> =
-        cases.map(|(slow, known)| known.unwrap_or(if slow { SLOW } else { Duration::ZERO })).collect();
-    let mut order: Vec<u32> =
-        (0..weights.len()).map(|index| u32::try_from(index).unwrap_or(u32::MAX)).collect();
-    order.sort_by_key(|index| std::cmp::Reverse(weights[*index as usize]));
-    order
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,18 +124,5 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             assert_eq!(History::load(&path).duration("a"), None);
         }
-    }
-
-    #[test]
-    fn the_longest_known_and_the_slow_start_first() {
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let cases =
-            [(false, None), (false, seconds(1)), (true, None), (false, seconds(30)), (true, seconds(2))];
-        assert_eq!(start_order(cases.into_iter()), [3, 2, 4, 1, 0]);
-        assert_eq!(
-            start_order([(false, None); 4].into_iter()),
-            [0, 1, 2, 3],
-            "the listing's order otherwise"
-        );
     }
 }

@@ -5,7 +5,19 @@
 use std::time::Duration;
 
 use crate::schedule::dispatch::{Dispatch, Totals, WorkerReport};
+use crate::worker::mesh::Mesh;
 use crate::worker::{HERE, Workers};
+
+/// How many other machines run tests now, and how many slots there are with this machine's.
+pub fn field(workers: &Workers, dispatch: &Dispatch) -> (usize, usize) {
+    let slots = |worker| {
+        let used = dispatch.report(worker).filter(|report| report.present);
+        used.map_or(0, |report| usize::try_from(report.slots).unwrap_or(usize::MAX))
+    };
+    let peers: Vec<usize> =
+        workers.mesh().into_iter().flat_map(Mesh::peers).map(|(worker, _)| slots(worker)).collect();
+    (peers.iter().filter(|slots| **slots > 0).count(), slots(HERE) + peers.iter().sum::<usize>())
+}
 
 /// One line a machine, this one first, and what became of tests on machines that were lost.
 pub fn summary(workers: &Workers, dispatch: &Dispatch) -> Vec<String> {

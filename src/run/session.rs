@@ -14,12 +14,8 @@ use crate::frontend::dialect::{Dialect, Era, RerunRule};
 /// What a session is made of.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Cases in the order they are to start; each is an index of the caller's.
-    pub order: Vec<u32>,
-    /// Cases that count as heavy and run at most [`Plan::heavy_limit`] at a time.
-    pub heavy: Vec<u32>,
-    /// Heavy cases at once.
-    pub heavy_limit: usize,
+    /// How many cases there are; each is an index of the caller's.
+    pub cases: u32,
     /// Reruns of one failing case at most.
     pub rerun_count: u32,
     /// Reruns in all: tests or single runs, as [`RerunRule::limit_counts_tests`] says.
@@ -85,8 +81,6 @@ pub struct Counts {
 pub struct Session {
     plan: Plan,
     queue: VecDeque<Assignment>,
-    heavy_waiting: VecDeque<Assignment>,
-    heavy_running: usize,
     running: BTreeMap<u32, u32>,
     failed_before: BTreeMap<u32, ()>,
     counts: Counts,
@@ -97,15 +91,12 @@ pub struct Session {
 
 impl Session {
     /// A session that has not begun.
-    pub fn new(mut plan: Plan) -> Self {
-        plan.heavy.sort_unstable();
-        let queue: VecDeque<_> = plan.order.iter().map(|case| Assignment { case: *case, run: 1 }).collect();
+    pub fn new(plan: Plan) -> Self {
+        let queue: VecDeque<_> = (0..plan.cases).map(|case| Assignment { case, run: 1 }).collect();
         let counts = Counts { remaining: queue.len(), ..Counts::default() };
         Session {
             plan,
             queue,
-            heavy_waiting: VecDeque::new(),
-            heavy_running: 0,
             running: BTreeMap::new(),
             failed_before: BTreeMap::new(),
             counts,
@@ -120,34 +111,9 @@ impl Session {
         if self.stop.is_some() {
             return None;
         }
-        let assignment = self.next_heavy().or_else(|| self.next_queued())?;
+        let assignment = self.queue.pop_front()?;
         self.running.insert(assignment.case, assignment.run);
         Some(assignment)
-    }
-
-    fn next_heavy(&mut self) -> Option<Assignment> {
-        let free = self.heavy_running < self.plan.heavy_limit;
-        let assignment = self.heavy_waiting.pop_front_if(|_| free)?;
-        self.heavy_running += 1;
-        Some(assignment)
-    }
-
-    fn next_queued(&mut self) -> Option<Assignment> {
-        while let Some(assignment) = self.queue.pop_front() {
-            if !self.is_heavy(assignment.case) {
-                return Some(assignment);
-            }
-            if self.heavy_running < self.plan.heavy_limit {
-                self.heavy_running += 1;
-                return Some(assignment);
-            }
-            self.heavy_waiting.push_back(assignment);
-        }
-        None
-    }
-
-    fn is_heavy(&self, case: u32) -> bool {
-        self.plan.heavy.binary_search(&case).is_ok()
     }
 
     /// Takes the result of a run. A result of a run that is not under way has no effect.
@@ -156,7 +122,6 @@ impl Session {
             return Reaction::default();
         }
         self.running.remove(&case);
-        self.heavy_running -= usize::from(self.is_heavy(case));
         self.counts.runs += 1;
         let again = Assignment { case, run: run + 1 };
         if outcome == Outcome::Unexpected && self.may_rerun(run, duration) {
@@ -231,9 +196,7 @@ impl Session {
 
     /// Takes back what was handed out but never ran to its end (its process was ended by a stop).
     pub fn abandoned(&mut self, case: u32) {
-        if self.running.remove(&case).is_some() {
-            self.heavy_running -= usize::from(self.is_heavy(case));
-        }
+        self.running.remove(&case);
     }
 
     /// Why the run stopped early, if it did.
@@ -243,8 +206,7 @@ impl Session {
 
     /// Whether nothing runs and nothing will.
     pub fn is_over(&self) -> bool {
-        let waiting = self.queue.len() + self.heavy_waiting.len();
-        self.running.is_empty() && (waiting == 0 || self.stop.is_some())
+        self.running.is_empty() && (self.queue.is_empty() || self.stop.is_some())
     }
 
     /// The counts so far.
@@ -284,9 +246,7 @@ mod tests {
 
     fn plan(cases: u32, era: Era) -> Plan {
         Plan {
-            order: (0..cases).collect(),
-            heavy: Vec::new(),
-            heavy_limit: 1,
+            cases,
             rerun_count: 0,
             rerun_max: 100,
             rule: Dialect::new(era).reruns(),
@@ -359,17 +319,6 @@ mod tests {
     }
 
     #[test]
-    fn heavy_cases_run_a_few_at_a_time_and_none_is_forgotten() {
-        let heavy = Plan { heavy: vec![0, 1, 2], heavy_limit: 1, ..plan(5, Era::V102) };
-        let mut session = Session::new(heavy);
-        let first: Vec<u32> = std::iter::from_fn(|| session.take()).map(|next| next.case).collect();
-        assert_eq!(first, [0, 3, 4]);
-        session.finished(0, 1, Outcome::Expected, Duration::ZERO);
-        assert_eq!(session.take().map(|next| next.case), Some(1));
-        assert_eq!(session.take(), None);
-    }
-
-    #[test]
     fn late_and_double_results_have_no_effect() {
         let mut session = Session::new(plan(2, Era::V102));
         session.take();
@@ -408,10 +357,8 @@ mod tests {
             reruns in 0u32..4,
             limit in 0u32..10,
             seed in any::<u64>(),
-            heavy in proptest::collection::vec(0u32..40, 0..10),
         ) {
-            let heavy = heavy.into_iter().filter(|case| *case < cases).collect();
-            let plan = Plan { rerun_count: reruns, rerun_max: limit, heavy, ..plan(cases, Era::V62) };
+            let plan = Plan { rerun_count: reruns, rerun_max: limit, ..plan(cases, Era::V62) };
             let judge = |case: u32, run: u32| match (seed >> ((case * 7 + run * 13) % 61)) % 4 {
                 0 => Outcome::Unexpected,
                 1 => Outcome::Infra,

@@ -14,6 +14,7 @@ use crate::local::client::{Client, ClientError};
 use crate::local::run::{Open, Source};
 use crate::local::wire::{Reply, Request};
 use crate::node::files::Home;
+use crate::schedule::dispatch::{Estimate, Spec};
 
 /// What every shell can say; a peer that says it has everything it needs.
 const CANARY: &str = "testmesh canary";
@@ -23,6 +24,9 @@ const CANARY_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a test takes if nothing is known of it: a small test on a release build.
 const UNKNOWN: Duration = Duration::from_millis(100);
+
+/// What a test marked SLOW is taken to need.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// Options of runs on several machines.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -91,8 +95,8 @@ pub struct Wish<'a> {
     pub selection: &'a Selection,
     /// Their command lines.
     pub lowering: &'a Lowering<'a>,
-    /// Known durations, one a case.
-    pub durations: &'a [Option<Duration>],
+    /// How each case is to be run.
+    pub specs: &'a [Spec],
     /// Slots of this machine.
     pub slots: usize,
 }
@@ -133,7 +137,7 @@ impl Wish<'_> {
         if matches!(self.engine, Engine::Node { .. }) {
             return Err(Stays::Node);
         }
-        let work: Duration = self.durations.iter().map(|known| known.unwrap_or(UNKNOWN)).sum();
+        let work: Duration = self.specs.iter().map(expected).sum();
         let here = work.as_secs_f64() / self.slots.max(1) as f64;
         if here < self.args.min_remote && !self.args.remote_only {
             return Err(Stays::Little(here));
@@ -206,6 +210,15 @@ impl Wish<'_> {
         paths.insert(format!("{below}/mjsunit"));
         paths.extend(scripts(&self.workspace.join("tools")).into_iter().map(|name| format!("tools/{name}")));
         paths.into_iter().collect()
+    }
+}
+
+/// What a test is taken to need on this machine.
+fn expected(spec: &Spec) -> Duration {
+    match spec.estimate {
+        Estimate::Known(known) => known,
+        Estimate::Slow => SLOW,
+        Estimate::Unknown => UNKNOWN,
     }
 }
 

@@ -26,16 +26,17 @@ use crate::engine::{Engine, EngineError};
 use crate::frontend::dialect::{Dialect, Era, version};
 use crate::frontend::discover::{PYTHON, SuiteContext};
 use crate::frontend::features::{Features, features};
-use crate::frontend::lower::Lowering;
-use crate::frontend::select::Selection;
+use crate::frontend::lower::{Lowering, is_heavy};
+use crate::frontend::select::{Case, Selection};
 use crate::frontend::variants::VariantTable;
 use crate::report::{self, ReportConfig, Terminal, Wording};
 use crate::run::describe::Describe;
 use crate::run::driver::{Ending, Run, drive};
 use crate::run::event::RunInfo;
-use crate::run::history::{self, History, start_order};
+use crate::run::history::{self, History};
 use crate::run::session::{Counts, Plan, Session, exit_code};
 use crate::sample;
+use crate::schedule::dispatch::{Config as DispatchConfig, Estimate, Spec};
 use crate::worker::Workers;
 use crate::worker::local::LocalSlots;
 use crate::worker::mesh::{Line, Mesh};
@@ -304,15 +305,14 @@ impl Prepared<'_> {
         let config = self.config;
         let mut sink = report::open(&self.report_config())?;
         let mut history = History::load(&history_path(config, self.setup));
-        let session = Session::new(self.plan(&history));
-        let durations = self.durations(&history);
-        // Two threads for a run on several machines: results are unpacked while tests are started.
+        let session = Session::new(self.plan());
+        let specs = self.specs(&history);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Run)?;
         let ending = runtime.block_on(async {
             let count = config.jobs.min(self.selection.cases.len().max(1));
             let run_number = random_run();
-            let line = self.mesh(&durations, count, run_number, shell).await;
+            let line = self.mesh(&specs, count, run_number, shell).await;
             if line.is_none() && config.args.mesh.remote_only {
                 return Err(Failure::NoPeers);
             }
@@ -326,8 +326,12 @@ impl Prepared<'_> {
                 workers.gather(GATHER_LIMIT).await;
             }
             let run = Run {
-                local_only: !self.setup.prefix.is_empty(),
-                remote_only: config.args.mesh.remote_only,
+                specs,
+                dispatch: DispatchConfig {
+                    heavy_limit: config.args.max_heavy_tests,
+                    remote_only: config.args.mesh.remote_only,
+                    ..DispatchConfig::default()
+                },
                 selection: self.selection,
                 lowering: self.lowering,
                 describe: self.describe,
@@ -379,13 +383,7 @@ impl Prepared<'_> {
     }
 
     /// The line to this machine's node, if the run is to be shared; says why not.
-    async fn mesh(
-        &self,
-        durations: &[Option<Duration>],
-        slots: usize,
-        run: u64,
-        shell: &Shell,
-    ) -> Option<Line> {
+    async fn mesh(&self, specs: &[Spec], slots: usize, run: u64, shell: &Shell) -> Option<Line> {
         let wish = Wish {
             args: &self.config.args.mesh,
             nonetwork: self.config.args.nonetwork,
@@ -395,7 +393,7 @@ impl Prepared<'_> {
             build: &self.setup.build.dir,
             selection: self.selection,
             lowering: self.lowering,
-            durations,
+            specs,
             slots,
         };
         match wish.connect(run).await {
@@ -408,32 +406,30 @@ impl Prepared<'_> {
         }
     }
 
-    /// Known durations, one a case.
-    fn durations(&self, history: &History) -> Vec<Option<Duration>> {
-        let known = |case| {
-            history.duration(&history::key(&self.selection.name(case), &self.lowering.variant_flags(case)))
+    /// How each case is to be run. Without sorting, or with nothing known, V8's SLOW marks still go first.
+    fn specs(&self, history: &History) -> Vec<Spec> {
+        let Config { args, dialect, .. } = self.config;
+        let spec = |case: &Case| {
+            let key = || history::key(&self.selection.name(case), &self.lowering.variant_flags(case));
+            let known = if args.no_sorting { None } else { history.duration(&key()) };
+            let estimate = match known {
+                Some(known) => Estimate::Known(known),
+                None if case.matched.outcomes.is_slow(*dialect) => Estimate::Slow,
+                None => Estimate::Unknown,
+            };
+            Spec {
+                local_only: !self.setup.prefix.is_empty(),
+                heavy: args.swarming && is_heavy(case),
+                ..Spec::new(estimate, self.lowering.timeout)
+            }
         };
-        self.selection.cases.iter().map(known).collect()
+        self.selection.cases.iter().map(spec).collect()
     }
 
-    fn plan(&self, history: &History) -> Plan {
+    fn plan(&self) -> Plan {
         let config = self.config;
-        let cases = &self.selection.cases;
-        let known = cases.iter().map(|case| {
-            let slow = case.matched.outcomes.is_slow(config.dialect);
-            let key = || history::key(&self.selection.name(case), &self.lowering.variant_flags(case));
-            (slow, (!config.args.no_sorting).then(|| history.duration(&key())).flatten())
-        });
-        let heavy = |index: &u32| crate::frontend::lower::is_heavy(&cases[*index as usize]);
-        let order = start_order(known);
         Plan {
-            heavy: if config.args.swarming {
-                order.iter().copied().filter(heavy).collect()
-            } else {
-                Vec::new()
-            },
-            order,
-            heavy_limit: config.args.max_heavy_tests.max(1),
+            cases: u32::try_from(self.selection.cases.len()).unwrap_or(u32::MAX),
             rerun_count: config.args.rerun_failures_count,
             rerun_max: config.args.rerun_failures_max,
             rule: config.dialect.reruns(),

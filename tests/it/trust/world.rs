@@ -77,6 +77,7 @@ fn about(identity: &Identity) -> About {
         version: "0".to_owned(),
         platform: Default::default(),
         slots: 1,
+        speed: 1000,
         tier: Tier::Contained,
         mesh: "sim".to_owned(),
         mdns: false,
