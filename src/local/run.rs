@@ -87,8 +87,10 @@ pub enum RunReply {
         /// Trusted peers connected, ready or not.
         peers: u32,
     },
-    /// So many slots of this machine are the client's now.
+    /// So many more slots of this machine are the client's.
     Granted(u32),
+    /// So many are wanted by others: to be given back as what runs there ends.
+    Recall(u32),
     /// The run's inputs have been read and named.
     Scanned {
         /// Files that may travel.

@@ -17,6 +17,7 @@ use testmesh_behaviours::work::offer::Offer;
 use testmesh_behaviours::work::replay::Replay;
 
 use super::event::{Action, ClientId, Now, Purpose};
+use super::permits::{Permits, Returned};
 use crate::job::{Job, JobId, Output};
 use crate::local::run;
 use crate::schedule::slots::{self, Refused, Scope, Slots, Submitter};
@@ -79,23 +80,11 @@ pub struct Inbound {
     replay: Replay,
     runs: BTreeMap<(NodeKey, RunId), Run>,
     batches: BTreeMap<(NodeKey, RunId, u64), Batch>,
-    /// Slots that own clients hold.
-    permits: BTreeMap<ClientId, Permits>,
+    permits: Permits,
     /// Parts to send again.
     retries: Vec<(NodeKey, RunId, u64, u16)>,
     /// When the slots want to be asked again.
     alarm: Option<Duration>,
-}
-
-/// An own client's slots.
-#[derive(Debug, Default)]
-struct Permits {
-    /// Wished for and not yet granted.
-    wished: Vec<JobId>,
-    /// Granted: slot and wish.
-    held: Vec<(u32, JobId)>,
-    /// Wishes so far.
-    count: u32,
 }
 
 impl Inbound {
@@ -108,7 +97,7 @@ impl Inbound {
             replay: Replay::new(),
             runs: BTreeMap::new(),
             batches: BTreeMap::new(),
-            permits: BTreeMap::new(),
+            permits: Permits::new(slots),
             retries: Vec::new(),
             alarm: None,
         }
@@ -284,41 +273,38 @@ impl Inbound {
 
     /// An own client wants so many slots in all.
     pub fn want(&mut self, client: ClientId, count: u32, now: Now, out: &mut Vec<Action>) {
-        let permits = self.permits.entry(client).or_default();
-        let present = permits.wished.len() + permits.held.len();
-        let missing = (count as usize).saturating_sub(present);
-        let mut wishes = Vec::new();
-        for _ in 0..missing {
-            let id = JobId { run: 0, sequence: permits.count, attempt: 0 };
-            permits.count += 1;
-            permits.wished.push(id);
-            wishes.push(slots::Offer { id, expires: now.mono + WISH, payload: Payload::Permit });
-        }
-        let reply = self.slots.offer(&Submitter::Own(client), wishes, now.mono);
-        if let Some(permits) = self.permits.get_mut(&client) {
-            permits.wished.retain(|wish| !reply.refused.iter().any(|(refused, _)| refused == wish));
-        }
+        let wishes = self.permits.want(client, count, now.mono);
+        self.wish(client, wishes, now);
         self.flush(now, out);
+    }
+
+    fn wish(&mut self, client: ClientId, wishes: Vec<JobId>, now: Now) {
+        let offer = |id| slots::Offer { id, expires: now.mono + WISH, payload: Payload::Permit };
+        let offers = wishes.into_iter().map(offer).collect();
+        let reply = self.slots.offer(&Submitter::Own(client), offers, now.mono);
+        reply.refused.into_iter().for_each(|(id, _)| self.permits.refused(client, id));
     }
 
     /// An own client gives slots back.
     pub fn release(&mut self, client: ClientId, count: u32, now: Now, out: &mut Vec<Action>) {
-        let Some(permits) = self.permits.get_mut(&client) else { return };
-        let kept = permits.held.len().saturating_sub(count as usize);
-        for (slot, id) in permits.held.split_off(kept) {
+        let (returned, wishes) = self.permits.release(client, count, now.mono);
+        self.returned(returned, now);
+        self.wish(client, wishes, now);
+        self.flush(now, out);
+    }
+
+    fn returned(&mut self, returned: Vec<Returned>, now: Now) {
+        for (slot, id) in returned {
             self.slots.finished(slot, id, Outcome::Returned, 0, now.mono);
         }
-        self.flush(now, out);
     }
 
     /// An own client is gone, and with it what it ran.
     pub fn client_gone(&mut self, client: ClientId, now: Now, out: &mut Vec<Action>) {
-        let Some(permits) = self.permits.remove(&client) else { return };
         let own = Submitter::Own(client);
         self.slots.cancel(&own, Scope::All, now.mono);
-        for (slot, id) in permits.held {
-            self.slots.finished(slot, id, Outcome::Returned, 0, now.mono);
-        }
+        let returned = self.permits.gone(client);
+        self.returned(returned, now);
         self.slots.disconnected(&own, now.mono);
         self.flush(now, out);
     }
@@ -328,9 +314,12 @@ impl Inbound {
         loop {
             let actions = self.slots.actions(now.mono);
             if actions.is_empty() {
-                return;
+                break;
             }
             actions.into_iter().for_each(|action| self.perform(action, now, out));
+        }
+        for (client, count) in self.permits.recalls(now.mono) {
+            out.push(Action::TellRun(client, run::RunReply::Recall(count)));
         }
     }
 
@@ -357,14 +346,11 @@ impl Inbound {
     }
 
     fn grant(&mut self, client: ClientId, slot: u32, id: JobId, now: Now, out: &mut Vec<Action>) {
-        let Some(permits) = self.permits.get_mut(&client) else {
-            self.slots.finished(slot, id, Outcome::Returned, 0, now.mono);
-            return;
-        };
-        permits.wished.retain(|wish| *wish != id);
-        permits.held.push((slot, id));
-        let granted = u32::try_from(permits.held.len()).unwrap_or(u32::MAX);
-        out.push(Action::TellRun(client, run::RunReply::Granted(granted)));
+        if self.permits.granted(client, slot, id, now.mono) {
+            out.push(Action::TellRun(client, run::RunReply::Granted(1)));
+        } else {
+            self.returned(vec![(slot, id)], now);
+        }
     }
 
     fn send(&mut self, to: NodeKey, results: Vec<(JobId, Outcome)>, out: &mut Vec<Action>) {

@@ -11,6 +11,7 @@ pub mod link;
 pub mod machine;
 pub mod outbound;
 pub mod peers;
+pub mod permits;
 pub mod settings;
 pub mod start;
 pub mod state;

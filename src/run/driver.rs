@@ -266,6 +266,8 @@ impl Driver<'_, '_> {
         let prepared = Arc::new(Prepared { lowered, info: info.clone() });
         task.lowered = Some(prepared.clone());
         let at = self.at();
+        // Only now is it known: flags and SLOW marks stretch it.
+        self.dispatch.limit(id, prepared.lowered.job.limits.wall, at);
         self.tell(&RunEvent::CaseStarted { case: info, run: assignment.run, at });
         Ok(Some(prepared))
     }

@@ -156,6 +156,11 @@ impl Mesh {
         self.send(RunRequest::Want(slots));
     }
 
+    /// Gives slots of this machine back.
+    pub fn release(&mut self, slots: u32) {
+        self.send(RunRequest::Release(slots));
+    }
+
     /// Puts a job on the next offer.
     pub fn start(&mut self, worker: WorkerId, job: Job) {
         if let Some(peer) = self.workers.get(&worker) {
@@ -235,6 +240,7 @@ impl Mesh {
         match reply {
             RunReply::Opened { .. }
             | RunReply::Granted(_)
+            | RunReply::Recall(_)
             | RunReply::Preparing { .. }
             | RunReply::Scanned { .. } => Vec::new(),
             RunReply::Shipped(bytes) => {

@@ -73,6 +73,32 @@ pub enum Told {
     Notice(String),
 }
 
+/// Slots of this machine that may be used.
+#[derive(Debug, Clone, Copy)]
+struct Permits {
+    granted: u32,
+    /// Of these, to be given back when what runs there has ended.
+    owed: u32,
+}
+
+impl Permits {
+    fn usable(self) -> u32 {
+        self.granted - self.owed
+    }
+
+    fn recalled(&mut self, count: u32) {
+        self.owed = (self.owed + count).min(self.granted);
+    }
+
+    /// What can be given back while so many are in use.
+    fn give_back(&mut self, busy: u32) -> u32 {
+        let count = self.owed.min(self.granted.saturating_sub(busy));
+        self.granted -= count;
+        self.owed -= count;
+        count
+    }
+}
+
 /// Everybody who runs jobs for one run.
 #[derive(Debug)]
 pub struct Workers {
@@ -80,6 +106,7 @@ pub struct Workers {
     here: LocalSlots,
     /// Slots of this process without a job.
     idle: Vec<usize>,
+    permits: Permits,
     mesh: Option<Mesh>,
     /// Said already, not yet heard.
     waiting: VecDeque<Told>,
@@ -102,7 +129,15 @@ impl Workers {
         let idle = (0..here.count()).rev().collect();
         let joined =
             Joined { kind: Kind::Local, slots, queues: false, unfit: None, slowness: 1.0, heartbeat: None };
-        Self { run, here, idle, mesh, waiting: VecDeque::from([Told::Joined { worker: HERE, joined }]) }
+        let permits = Permits { granted: slots, owed: 0 };
+        Self {
+            run,
+            here,
+            idle,
+            permits,
+            mesh,
+            waiting: VecDeque::from([Told::Joined { worker: HERE, joined }]),
+        }
     }
 
     /// Waits until every peer that is there is ready or has said why not, at most so long. What is said meanwhile is
@@ -139,7 +174,8 @@ impl Workers {
             self.mesh.iter_mut().for_each(|mesh| mesh.start(worker, job.clone()));
             return;
         }
-        match self.idle.pop() {
+        let may = self.busy() < self.permits.usable();
+        match self.idle.pop_if(|_| may) {
             Some(slot) => self.here.start(slot, job.id, &job),
             None => self.waiting.push_back(Told::Refused { worker, job: job.id, why: Refusal::Busy }),
         }
@@ -178,22 +214,47 @@ impl Workers {
         if !self.idle.contains(&slot) {
             self.idle.push(slot);
         }
+        self.give_back();
         Told::Finished { worker: HERE, job, output }
     }
 
     fn heard(&mut self, reply: Option<RunReply>) {
         let Some(mesh) = &mut self.mesh else { return };
         match reply {
-            Some(RunReply::Granted(slots)) => self.waiting.push_back(Told::Changed { worker: HERE, slots }),
+            Some(RunReply::Granted(count)) => {
+                self.permits.granted += count;
+                self.resized();
+            }
+            Some(RunReply::Recall(count)) => {
+                self.permits.recalled(count);
+                self.give_back();
+                self.resized();
+            }
             Some(reply) => self.waiting.extend(mesh.told(reply)),
             None => {
                 self.waiting.extend(mesh.lost());
-                let slots = here_slots(&self.here);
-                self.waiting.push_back(Told::Changed { worker: HERE, slots });
+                self.permits = Permits { granted: here_slots(&self.here), owed: 0 };
+                self.resized();
                 let notice = "the node of this machine is gone: the run goes on here".to_owned();
                 self.waiting.push_back(Told::Notice(notice));
             }
         }
+    }
+
+    fn resized(&mut self) {
+        self.waiting.push_back(Told::Changed { worker: HERE, slots: self.permits.usable() });
+    }
+
+    /// Returns what the node wants back, as far as nothing runs there.
+    fn give_back(&mut self) {
+        let count = self.permits.give_back(self.busy());
+        if let Some(mesh) = self.mesh.as_mut().filter(|_| count > 0) {
+            mesh.release(count);
+        }
+    }
+
+    fn busy(&self) -> u32 {
+        u32::try_from(self.here.count() - self.idle.len()).unwrap_or(u32::MAX)
     }
 
     /// Ends every job and every process.
@@ -218,4 +279,20 @@ async fn next_reply(mesh: &mut Option<Mesh>) -> Option<RunReply> {
 pub fn without_process(exit: Exit) -> Output {
     let empty = crate::job::Captured::default;
     Output { exit, stdout: empty(), stderr: empty(), duration: Duration::ZERO, max_rss: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_are_given_back_as_jobs_end_and_only_once() {
+        let mut permits = Permits { granted: 4, owed: 0 };
+        permits.recalled(2);
+        assert_eq!((permits.usable(), permits.give_back(3)), (2, 1));
+        assert_eq!(permits.give_back(3), 0);
+        assert_eq!((permits.give_back(2), permits.usable()), (1, 2));
+        permits.recalled(9);
+        assert_eq!((permits.usable(), permits.give_back(0), permits.give_back(0)), (0, 2, 0));
+    }
 }

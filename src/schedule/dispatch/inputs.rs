@@ -120,6 +120,15 @@ impl Dispatch {
         self.with(worker, Worker::took);
     }
 
+    /// The time after which workers end a task themselves, once its command line is made; replaces [`Spec::limit`](super::Spec::limit).
+    pub fn limit(&mut self, task: TaskId, limit: Duration, now: Duration) {
+        self.advance(now);
+        if let Some(known) = self.tasks.get_mut(&task) {
+            known.limit = limit;
+            self.reindex(task);
+        }
+    }
+
     /// A worker began to run a task. Optional: without it the oldest tasks of a worker are taken to run.
     pub fn started(&mut self, worker: WorkerId, task: TaskId, attempt: u16, now: Duration) {
         self.hear(worker, now);

@@ -196,10 +196,12 @@ struct Standing {
 
 fn standing(worker: &Worker, remote_only: bool) -> Standing {
     let local = worker.kind == Kind::Local;
+    // Its slots are lent to somebody and come back: no reason to give up.
+    let waits = local && worker.presence == worker::Presence::Here;
     let anywhere = worker.usable() && !(local && remote_only);
     Standing {
         capacity: if anywhere { worker.capacity() } else { 0 },
         rank: anywhere.then(|| worker.slowness.factor().to_bits()),
-        eligible: [anywhere, worker.usable() && local],
+        eligible: [anywhere || (waits && !remote_only), waits],
     }
 }

@@ -132,6 +132,34 @@ fn the_longest_known_starts_first_slow_marks_among_them_unknown_before_short() {
 }
 
 #[test]
+fn a_task_waits_for_slots_of_this_machine_that_are_lent_to_somebody() {
+    let mut table = Table::new();
+    table.join(0, here(0));
+    let task = table.submit(Spec { local_only: true, ..known(10) });
+    table.submit(known(10));
+    table.wait(Duration::from_secs(300));
+    assert_eq!(table.delivered, []);
+    table.dispatch.worker_changed(WorkerId(0), 1, table.now);
+    let first = table.go()[0];
+    assert_eq!(first.1, task);
+    assert_eq!(table.finish(first, &ran(10)).len(), 1);
+}
+
+/// A SLOW test with four times the timeout was taken back before its own time was up.
+#[test]
+fn a_task_has_all_the_time_of_its_command_line() {
+    let mut table = Table::new();
+    table.join(0, here(1));
+    let task = table.submit(Spec::new(Estimate::Unknown, LIMIT));
+    let first = table.go()[0];
+    table.dispatch.limit(task, 4 * LIMIT, table.now);
+    table.wait(4 * LIMIT + Duration::from_secs(1));
+    assert_eq!((table.starts.len(), table.cancels.len()), (1, 0));
+    table.finish(first, &ran(1));
+    assert_eq!(table.delivered, [(task, Some(WorkerId(0)), Ending::Ran)]);
+}
+
+#[test]
 fn few_tasks_spread_over_many_machines() {
     let mut table = Table::new();
     (1..5).for_each(|worker| table.join(worker, peer(4)));

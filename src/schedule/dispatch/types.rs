@@ -52,7 +52,7 @@ pub enum Estimate {
 pub struct Spec {
     /// What is known of its duration.
     pub estimate: Estimate,
-    /// Wall time after which the worker itself ends it.
+    /// Wall time after which the worker itself ends it; a first guess until [`limit`](super::Dispatch::limit) tells.
     pub limit: Duration,
     /// May not leave this machine.
     pub local_only: bool,

@@ -24,7 +24,7 @@ pub use types::{Action, Config, Offer, Refused, Reply, Scope, Submitter, Usage};
 
 use crate::job::JobId;
 
-/// After this long in the queue a job is given back. Submitters queue a fraction of a second of work.
+/// After this long in the queue a peer's job is given back. Submitters queue a fraction of a second of work.
 pub const QUEUE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long jobs of a peer that cannot be reached go on: the connection may come back.
 pub const GONE_GRACE: Duration = Duration::from_secs(10);
@@ -326,7 +326,9 @@ impl<K: Ord + Clone, P, R: Clone> Slots<K, P, R> {
     pub fn tick(&mut self, now: Duration) {
         self.advance(now);
         self.seen.forget(now);
-        self.give_back(|_, job| job.since + QUEUE_PATIENCE <= now || job.expires <= now);
+        self.give_back(|who, job| {
+            job.expires <= now || patience(who).is_some_and(|most| job.since + most <= now)
+        });
         let gone: Vec<_> =
             self.lanes.iter().filter_map(|(who, lane)| Some((who.clone(), lane.gone?))).collect();
         for (submitter, since) in gone {
@@ -415,7 +417,7 @@ impl<K: Ord + Clone, P, R: Clone> Slots<K, P, R> {
 
     fn arm(&mut self) {
         let now = self.now;
-        let next = self.lanes.values().filter_map(wake_at).min();
+        let next = self.lanes.iter().filter_map(|(who, lane)| wake_at(lane, patience(who))).min();
         let next = next.map(|at| at.max(now));
         if let Some(at) = next.filter(|_| next != self.armed) {
             self.actions.push(Action::Arm(at));
@@ -446,8 +448,13 @@ fn class<K>(submitter: &Submitter<K>) -> usize {
     usize::from(matches!(submitter, Submitter::Remote(_)))
 }
 
+/// How long its jobs wait; an own client's wait for their turn, since they have nowhere else to go.
+fn patience<K>(submitter: &Submitter<K>) -> Option<Duration> {
+    matches!(submitter, Submitter::Remote(_)).then_some(QUEUE_PATIENCE)
+}
+
 /// When something of a submitter changes by itself.
-fn wake_at<P, R: Clone>(lane: &Lane<P, R>) -> Option<Duration> {
+fn wake_at<P, R: Clone>(lane: &Lane<P, R>, patience: Option<Duration>) -> Option<Duration> {
     if let Some(gone) = lane.gone {
         let kept = !lane.outbox.is_empty() || !lane.owed.is_empty();
         return match lane.cleared {
@@ -455,6 +462,7 @@ fn wake_at<P, R: Clone>(lane: &Lane<P, R>) -> Option<Duration> {
             true => kept.then_some(gone + RESULTS_KEPT),
         };
     }
-    let patience = lane.queue.front().map(|job| (job.since + QUEUE_PATIENCE).min(job.expires));
-    [patience, lane.outbox.wake_at()].into_iter().flatten().min()
+    let oldest = lane.queue.front();
+    let back = oldest.map(|job| patience.map_or(job.expires, |most| job.expires.min(job.since + most)));
+    [back, lane.outbox.wake_at()].into_iter().flatten().min()
 }

@@ -330,6 +330,17 @@ fn what_waits_too_long_goes_back() {
 }
 
 #[test]
+fn an_own_client_waits_for_its_turn_however_long() {
+    let mut table = Table::new(1);
+    table.offer(&own(1), 1, 0..1);
+    table.offer(&own(2), 2, 0..1);
+    table.wait(4 * QUEUE_PATIENCE);
+    assert_eq!(table.given_back, []);
+    table.finish(0);
+    assert_eq!(table.started_by(&own(2)), 1);
+}
+
+#[test]
 fn fewer_slots_hold_from_the_next_start_on() {
     let mut table = Table::new(4);
     table.offer(&remote(1), 1, 0..10);
