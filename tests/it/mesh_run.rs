@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -44,14 +44,18 @@ struct Run {
 }
 
 impl Run {
+    /// A run on a mesh of its own.
     fn start() -> Self {
+        Self::with(&["--lab=3"])
+    }
+
+    fn with(options: &[&str]) -> Self {
         let program = Program::new();
         let root = program.folder().join("v8");
         tree(&root);
         let workspace = format!("--workspace={}", root.display());
-        let arguments =
-            [&workspace, "--engine=embedded", "--lab=3", "-p", "verbose", "--variants=default", "mjsunit"];
-        let mut command = program.command(&arguments);
+        let common = [&workspace, "--engine=embedded", "-p", "verbose", "--variants=default", "mjsunit"];
+        let mut command = program.command(&[options, &common[..]].concat());
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         Run { process, lines, done: BTreeMap::new(), _program: program }
@@ -71,9 +75,14 @@ impl Run {
         true
     }
 
+    /// The home of a node of this run's mesh.
+    fn home(&self, name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("testmesh-lab-{}", self.process.id())).join(name)
+    }
+
     /// Processes of a node: the node itself first, then what it started.
     fn node(&self, name: &str) -> Vec<Pid> {
-        let home = format!("testmesh-lab-{}/{name}", self.process.id());
+        let home = self.home(name).display().to_string();
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let mut found: Vec<Pid> = numbers
@@ -94,13 +103,18 @@ impl Run {
         kill_process(node[0], signal).unwrap();
     }
 
-    /// Every test was told once, all as expected, and nothing is left.
-    fn check(mut self) {
+    /// Every test was told once, all as expected.
+    fn complete(&mut self) {
         while self.until(usize::MAX) {}
         let code = self.process.wait().unwrap().code();
         assert_eq!(code, Some(0));
         assert_eq!(self.done.len(), TESTS, "{:?}", self.done);
         assert!(self.done.values().all(|count| *count == 1), "{:?}", self.done);
+    }
+
+    /// It is complete, and nothing is left.
+    fn check(mut self) {
+        self.complete();
         for node in ["n1", "n2", "n3"] {
             assert!(self.node(node).is_empty(), "{node} is left");
         }
@@ -139,6 +153,18 @@ fn a_run_goes_on_alone_when_its_own_node_is_killed() {
     assert!(run.until(TESTS / 4));
     run.signal("n1", Signal::KILL);
     run.check();
+}
+
+/// The second waited for the first one's slots until the node forgot it, and ended its tests as not run.
+#[test]
+fn two_clients_of_a_node_are_both_served() {
+    let mut first = Run::start();
+    assert!(first.until(1));
+    let home = format!("--home={}", first.home("n1").display());
+    let mut second = Run::with(&[&home, "--min-remote=0", "--peers=n2"]);
+    assert!(second.until(TESTS / 4));
+    first.check();
+    second.complete();
 }
 
 #[test]
