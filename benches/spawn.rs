@@ -139,7 +139,7 @@ fn with_slots(tests: usize, program: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let here = std::env::current_dir()?;
-        let roots = Roots { workspace: here.clone(), build: here.clone(), programs: here.clone(), cwd: here };
+        let roots = Roots { workspace: here.clone(), build: here.clone(), program: here.clone(), cwd: here };
         let config = SlotConfig::new(Environment::inherited_utf8());
         let mut slots = LocalSlots::open(PARALLEL, roots, &config).await?;
         let mut jobs = (0..).take(tests).map(|sequence| job(sequence, program));

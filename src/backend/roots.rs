@@ -18,8 +18,8 @@ pub struct Roots {
     pub workspace: PathBuf,
     /// The build directory.
     pub build: PathBuf,
-    /// The directory of this project's own programs.
-    pub programs: PathBuf,
+    /// This project's own program: a file. Each of them can stand in for the others.
+    pub program: PathBuf,
     /// What relative arguments are relative to.
     pub cwd: PathBuf,
 }
@@ -84,7 +84,7 @@ impl Roots {
         match root {
             Root::Workspace => &self.workspace,
             Root::Build => &self.build,
-            Root::Programs => &self.programs,
+            Root::Program => &self.program,
         }
     }
 
@@ -115,7 +115,7 @@ mod tests {
         Roots {
             workspace: "/w/v8".into(),
             build: "/w/v8/out/x64".into(),
-            programs: "/opt/bin".into(),
+            program: "/opt/bin/run-tests".into(),
             cwd: "/w/v8".into(),
         }
     }
@@ -137,7 +137,7 @@ mod tests {
         check(&Arg::Relative(file(Root::Workspace, "test/a.js")), "test/a.js");
         check(&Arg::Relative(file(Root::Build, "d8")), "out/x64/d8");
         check(&Arg::Relative(file(Root::Workspace, "")), ".");
-        check(&Arg::Relative(file(Root::Programs, "qjs")), "/opt/bin/qjs");
+        check(&Arg::Relative(file(Root::Program, "")), "/opt/bin/run-tests");
         let path = file(Root::Workspace, "a b");
         check(&Arg::Within { before: "F=\"".to_owned(), path, after: "\"".to_owned() }, "F=\"/w/v8/a b\"");
     }

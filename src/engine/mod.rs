@@ -75,7 +75,7 @@ impl Engine {
     /// # Errors
     /// When the program cannot find its own file.
     pub fn embedded() -> Result<Self, EngineError> {
-        Ok(Engine::Embedded { program: std::env::current_exe().map_err(EngineError::OwnFile)? })
+        Ok(Engine::Embedded { program: Self::own_program()? })
     }
 
     /// Its name on the command line.
@@ -87,13 +87,12 @@ impl Engine {
         }
     }
 
-    /// Directory of this project's own programs.
+    /// This project's own program.
     ///
     /// # Errors
-    /// When the program cannot find its own file.
-    pub fn programs(&self) -> Result<PathBuf, EngineError> {
-        let own = std::env::current_exe().map_err(EngineError::OwnFile)?;
-        Ok(own.parent().map_or_else(PathBuf::new, std::path::Path::to_owned))
+    /// When it cannot find its own file.
+    pub fn own_program() -> Result<PathBuf, EngineError> {
+        std::env::current_exe().map_err(EngineError::OwnFile)
     }
 
     /// Whether a suite's tests are scripts for d8, which is all that an engine stands in for.
@@ -128,9 +127,8 @@ impl Engine {
                     ["--no-warnings", "--experimental-vm-modules"].map(|flag| Arg::Text(flag.to_owned()));
                 [vec![text(program)], flags.to_vec(), vec![text(prelude)]].concat()
             }
-            Engine::Embedded { program } => {
-                let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let path = RootedPath { root: Root::Programs, path: name };
+            Engine::Embedded { .. } => {
+                let path = RootedPath { root: Root::Program, path: String::new() };
                 vec![Arg::Path(path), Arg::Text(EMBEDDED_ARGUMENT.to_owned())]
             }
         }

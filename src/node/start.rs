@@ -79,7 +79,7 @@ pub async fn run(home: &Home, end: impl Future<Output = ()>) -> Result<(), NodeE
     let nowhere = Roots {
         workspace: PathBuf::new(),
         build: PathBuf::new(),
-        programs: PathBuf::new(),
+        program: PathBuf::new(),
         cwd: PathBuf::new(),
     };
     let local = LocalSlots::open(count, nowhere, &slots).await?;
@@ -164,7 +164,8 @@ fn slot_config(home: &Home) -> SlotConfig {
         .with("PATH", "/usr/local/bin:/usr/bin:/bin")
         .with("LANG", "en_US.UTF-8")
         .with("TZ", "UTC");
-    let own = std::env::current_exe().ok().and_then(|program| program.parent().map(PathBuf::from));
+    // The file alone: what lies beside it may be its owner's home.
+    let own = std::env::current_exe().ok();
     let readable = own.into_iter().chain([home.cache().join("workspaces")]).collect();
     let scratch = home.cache().join("scratch");
     SlotConfig::new(environment).contained(Containment { readable, scratch })
@@ -201,7 +202,7 @@ async fn try_probe(home: &Home, slots: &SlotConfig) -> Result<(Tier, Vec<String>
         limits: Limits { wall: PROBE_LIMIT, output: 1 << 16, ladder: Ladder::Kill },
     };
     let roots =
-        Roots { workspace: scratch.clone(), build: scratch.clone(), programs: scratch.clone(), cwd: scratch };
+        Roots { workspace: scratch.clone(), build: scratch.clone(), program: scratch.clone(), cwd: scratch };
     let resolved = roots.job(&job).map_err(|error| error.to_string())?;
     let (tier, output) = (slot.tier(), slot.run(&resolved).await);
     slot.stop().await;

@@ -399,9 +399,8 @@ fn roots(inputs: &[InputDigest], store: &Store, workspaces: &Workspaces) -> Resu
     }
     let workspace = trees.get(&Root::Workspace).ok_or("the run has no workspace")?.clone();
     let build = trees.get(&Root::Build).cloned().unwrap_or_else(|| workspace.clone());
-    let programs = std::env::current_exe().map_err(|error| error.to_string())?;
-    let programs = programs.parent().map(PathBuf::from).unwrap_or_default();
-    let roots = Roots { cwd: workspace.clone(), workspace, build, programs };
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let roots = Roots { cwd: workspace.clone(), workspace, build, program };
     Ok(Place { roots, _trees: held })
 }
 
@@ -432,7 +431,7 @@ fn scan_all(sources: &[Source], store: &Store, cache: &std::path::Path) -> Resul
         let selection = match source.root {
             Root::Workspace => Selection::Workspace { paths: source.paths.clone() },
             Root::Build => Selection::Build { programs: source.paths.clone() },
-            Root::Programs => continue,
+            Root::Program => continue,
         };
         let scanned = scan(&source.dir, &selection, store, cache, SystemTime::now());
         let scanned = scanned.map_err(|error| error.to_string())?;

@@ -26,8 +26,8 @@ pub enum Root {
     Workspace,
     /// The build directory with the shell and its data files.
     Build,
-    /// The directory of this project's own programs (the embedded engine).
-    Programs,
+    /// This project's own program, which holds the embedded engine: a file, so the path below it is empty.
+    Program,
 }
 
 /// A file below a [`Root`].

@@ -47,7 +47,7 @@ fn rooted(root: Root) -> RootedPath {
 }
 
 fn job() -> Job {
-    let within = Arg::Within { before: "<".to_owned(), path: rooted(Root::Programs), after: ">".to_owned() };
+    let within = Arg::Within { before: "<".to_owned(), path: rooted(Root::Program), after: ">".to_owned() };
     Job {
         id: id(),
         argv: vec![Arg::Path(rooted(Root::Build)), Arg::Text("-e".to_owned()), within],

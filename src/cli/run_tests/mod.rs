@@ -206,7 +206,7 @@ fn execute(
     let roots = Roots {
         workspace: config.workspace.clone(),
         build: setup.build.dir.clone(),
-        programs: engine.programs()?,
+        program: Engine::own_program()?,
         cwd: config.workspace.clone(),
     };
     let build_dir = setup.build.dir.clone();

@@ -50,7 +50,7 @@ impl Place {
 
     fn roots(&self) -> Roots {
         let here = self.path().to_path_buf();
-        Roots { workspace: here.clone(), build: here.clone(), programs: here.clone(), cwd: here }
+        Roots { workspace: here.clone(), build: here.clone(), program: here.clone(), cwd: here }
     }
 
     fn slot(&self) -> Slot {
