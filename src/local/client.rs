@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -18,6 +19,9 @@ use super::wire::{
 
 /// Answers to other requests kept while one is waited for; more are a fault of the node.
 const WAITING_MAX: usize = 1_024;
+
+/// How long a node may take to say hello: far longer than any that is not stopped.
+const HELLO_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,9 @@ pub enum ClientError {
     /// The node does not serve this client.
     #[error("the node turned this program away: {0}")]
     TurnedAway(String),
+    /// It is there and says nothing.
+    #[error("the node does not answer on {}\nhint: is it stopped or overloaded? `meshctl logs` shows what it did last", .0.display())]
+    Silent(PathBuf),
     /// The node is gone.
     #[error(
         "the node closed the connection\nhint: `meshctl status` tells whether it runs, `meshctl logs` why it stopped"
@@ -82,16 +89,17 @@ impl Client {
     /// Connects and says hello. `program` is for the node's log, such as `meshctl 0.1.0`.
     ///
     /// # Errors
-    /// [`ClientError::NoNode`] where nobody listens; otherwise why this client is not served.
+    /// [`ClientError::NoNode`] where nobody listens, [`ClientError::Silent`] where no hello comes; otherwise why this client is not served.
     pub async fn connect(socket: &Path, program: &str, cookie: Option<Cookie>) -> Result<Self, ClientError> {
         let stream = UnixStream::connect(socket).await.map_err(|error| refused(socket, error))?;
         let mut line = Line { stream, inbox: Inbox::new(REPLY_MAX) };
         let hello = ClientHello { version: VERSION, program: program.to_owned() };
         // The node may have turned us away already; then its reason is there to be read.
         let sent = line.write(&frame::encode(&hello, REQUEST_MAX)?).await;
-        let node: ServerHello = match line.receive().await {
-            Ok(node) => node,
-            Err(error) => return Err(sent.err().unwrap_or(error)),
+        let node: ServerHello = match tokio::time::timeout(HELLO_LIMIT, line.receive()).await {
+            Ok(Ok(node)) => node,
+            Ok(Err(error)) => return Err(sent.err().unwrap_or(error)),
+            Err(_) => return Err(ClientError::Silent(socket.to_owned())),
         };
         check(&node)?;
         Ok(Client { line, node, cookie, last: 0, waiting: VecDeque::new() })

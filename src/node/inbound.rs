@@ -22,7 +22,8 @@ use crate::job::{Job, JobId, Output};
 use crate::local::run;
 use crate::schedule::slots::{self, Refused, Scope, Slots, Submitter};
 
-/// Runs one peer may have open here: a person runs one, sometimes two, builds in turn.
+/// Runs one peer may have open here: a person runs one, sometimes two, builds in turn. One more closes the oldest,
+/// which its submitter may have left behind when it crashed.
 const RUNS_EACH: usize = 8;
 
 /// How long an own client's wish for a slot stands; far beyond any run.
@@ -51,6 +52,8 @@ pub enum Outcome {
 struct Run {
     open: RunOpen,
     stage: Stage,
+    /// The how-manieth run that was opened here.
+    number: u64,
     /// Counts batches of results.
     batches: u64,
 }
@@ -79,6 +82,8 @@ pub struct Inbound {
     slots: Slots<NodeKey, Payload, Outcome>,
     replay: Replay,
     runs: BTreeMap<(NodeKey, RunId), Run>,
+    /// Runs opened so far.
+    opened: u64,
     batches: BTreeMap<(NodeKey, RunId, u64), Batch>,
     permits: Permits,
     /// Parts to send again.
@@ -96,6 +101,7 @@ impl Inbound {
             slots: Slots::new(config),
             replay: Replay::new(),
             runs: BTreeMap::new(),
+            opened: 0,
             batches: BTreeMap::new(),
             permits: Permits::new(slots),
             retries: Vec::new(),
@@ -119,7 +125,7 @@ impl Inbound {
     }
 
     /// A peer opens a run. Its inputs are fetched from then on; it is told when all is ready.
-    pub fn open(&mut self, from: NodeKey, open: RunOpen, out: &mut Vec<Action>) -> WorkResponse {
+    pub fn open(&mut self, from: NodeKey, open: RunOpen, now: Now, out: &mut Vec<Action>) -> WorkResponse {
         let key = (from, open.run);
         if let Some(known) = self.runs.get(&key) {
             let told = match &known.stage {
@@ -130,11 +136,18 @@ impl Inbound {
             told.into_iter().for_each(|why| out.push(ready(from, open.run, why)));
             return WorkResponse::Done;
         }
-        if self.runs.keys().filter(|(peer, _)| *peer == from).count() >= RUNS_EACH {
-            return WorkResponse::Refused(Refusal::Full);
+        let present: Vec<(u64, RunId)> = self
+            .runs
+            .iter()
+            .filter(|((peer, _), _)| *peer == from)
+            .map(|((_, id), run)| (run.number, *id))
+            .collect();
+        if let Some((_, oldest)) = present.iter().min().filter(|_| present.len() >= RUNS_EACH) {
+            self.close(from, *oldest, now, out);
         }
         out.push(Action::Prepare { submitter: from, open: Box::new(open.clone()) });
-        self.runs.insert(key, Run { open, stage: Stage::Preparing, batches: 0 });
+        self.opened += 1;
+        self.runs.insert(key, Run { open, stage: Stage::Preparing, number: self.opened, batches: 0 });
         WorkResponse::Done
     }
 

@@ -230,7 +230,7 @@ impl Outbound {
             audience: peer,
             sequence,
             expires: now.unix + OFFER_LIFE,
-            nonce: nonce(*id, &peer, sequence),
+            nonce: nonce(*id, &peer, sequence, now),
             inputs: run.inputs.clone().unwrap_or_default(),
             jobs,
         };
@@ -400,10 +400,12 @@ fn wanted(only: &[String], candidate: &Candidate) -> bool {
     only.is_empty() || only.iter().any(|name| *name == candidate.name || *name == candidate.key.to_string())
 }
 
-/// Unique without randomness: the run's number is random, the rest counts.
-fn nonce(run: RunId, peer: &NodeKey, sequence: u64) -> ByteArray<16> {
+/// Unique without randomness: the run's number is random, the offers count, and a node that was started again in the
+/// middle of a run offers at another time.
+fn nonce(run: RunId, peer: &NodeKey, sequence: u64, now: Now) -> ByteArray<16> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&run.0.to_be_bytes()).update(&peer.bytes()).update(&sequence.to_be_bytes());
+    hasher.update(&now.unix.to_be_bytes()).update(&now.mono.as_nanos().to_be_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     ByteArray::new(bytes)

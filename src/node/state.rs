@@ -598,7 +598,7 @@ impl State {
         let works = self.trust.given(&from).has(Rights::WORK);
         let out = &mut self.out;
         let answer = match request {
-            WorkRequest::RunOpen(open) if submits => self.inbound.open(from, open, out),
+            WorkRequest::RunOpen(open) if submits => self.inbound.open(from, open, now, out),
             WorkRequest::Offer(signed) if submits => self.offer(from, &signed, now),
             WorkRequest::Cancel { run, which } if submits => {
                 self.inbound.cancel(from, run, &which, now, out);

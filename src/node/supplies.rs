@@ -416,7 +416,11 @@ async fn canary(open: &RunOpen, roots: &Roots, slot: SlotConfig) -> Result<(), S
         Exit::Ended(status) => {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(200).collect::<String>();
             let said = [text(&output.stderr.bytes), text(&output.stdout.bytes)].concat();
-            Err(format!("its trial run ended with {status:?} and said `{}`", said.trim()))
+            let how = match status {
+                Status::Code(code) => format!("exit code {code}"),
+                Status::Signal(signal) => format!("signal {signal}"),
+            };
+            Err(format!("its trial run ended with {how} and said `{}`", said.trim()))
         }
         Exit::TimedOut(_) => Err("its trial run did not end in time".to_owned()),
         Exit::Cancelled => Err("its trial run was cancelled".to_owned()),

@@ -4,6 +4,7 @@
 //! [`Told`]. Never decides who runs what, and never waits: the line to the node is two bounded queues.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use testmesh_behaviours::id::NodeKey;
@@ -12,13 +13,16 @@ use tokio::sync::mpsc;
 
 use super::Told;
 use crate::job::{Job, JobId};
-use crate::local::client::Client;
+use crate::local::client::{Client, ClientError};
 use crate::local::run::{OFFER_MAX, Open, RunReply, RunRequest, unpack};
 use crate::local::wire::{Answer, Reply, Request};
 use crate::schedule::dispatch::{Joined, Kind, Leaving, Refusal, WorkerId};
 
 /// A peer in a run is asked for a sign of life this often; after three missing ones its tests go elsewhere.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// How often a node that is gone is looked for.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Messages that may wait in either direction.
 const QUEUE: usize = 1024;
@@ -32,40 +36,91 @@ pub struct Line {
     pub replies: mpsc::Receiver<RunReply>,
 }
 
+/// The way to a node, and what it must know of the run: enough to come back to one that was started again.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Who comes, for its log.
+    pub program: &'static str,
+    /// The run.
+    pub open: Open,
+}
+
+impl Way {
+    /// Connects to the node.
+    ///
+    /// # Errors
+    /// Why it cannot be reached.
+    pub async fn connect(&self) -> Result<Client, ClientError> {
+        Client::connect(&self.socket, self.program, None).await
+    }
+}
+
 impl Line {
     /// Opens a run at the node and begins the conversation about it. The task behind it ends with the line.
-    pub fn to(mut client: Client, open: Open) -> Self {
-        let (requests, mut outgoing) = mpsc::channel(QUEUE);
-        let (incoming, replies) = mpsc::channel(QUEUE);
+    pub fn to(client: Client, open: Open) -> Self {
+        let (line, outgoing, incoming) = Self::new();
+        tokio::spawn(converse(client, open, outgoing, incoming));
+        line
+    }
+
+    /// The same with a node that is not there yet: waits for it as long as the line is held.
+    fn once_back(way: Way) -> Self {
+        let (line, mut outgoing, incoming) = Self::new();
         tokio::spawn(async move {
-            let mut next = Some(RunRequest::Open(Box::new(open)));
             loop {
-                if let Some(request) = next.take()
-                    && client.send(Request::Run(request)).await.is_err()
-                {
-                    return;
-                }
                 tokio::select! {
-                    request = outgoing.recv() => match request {
-                        Some(request) => next = Some(request),
-                        None => return,
-                    },
-                    answer = client.next() => match answer {
-                        Ok(Answer { reply: Reply::Run(reply), .. }) => {
-                            if incoming.send(reply).await.is_err() {
-                                return;
-                            }
-                        }
-                        Ok(_) => {}
-                        Err(error) => {
-                            tracing::debug!(%error, "the node is gone");
-                            return;
-                        }
-                    },
+                    () = tokio::time::sleep(RETRY) => {}
+                    request = outgoing.recv() => if request.is_none() { return },
+                }
+                if let Ok(client) = way.connect().await {
+                    return converse(client, way.open, outgoing, incoming).await;
                 }
             }
         });
-        Self { requests, replies }
+        line
+    }
+
+    fn new() -> (Self, mpsc::Receiver<RunRequest>, mpsc::Sender<RunReply>) {
+        let (requests, outgoing) = mpsc::channel(QUEUE);
+        let (incoming, replies) = mpsc::channel(QUEUE);
+        (Self { requests, replies }, outgoing, incoming)
+    }
+}
+
+/// Passes on what both sides say until one of them is gone.
+async fn converse(
+    mut client: Client,
+    open: Open,
+    mut outgoing: mpsc::Receiver<RunRequest>,
+    incoming: mpsc::Sender<RunReply>,
+) {
+    let mut next = Some(RunRequest::Open(Box::new(open)));
+    loop {
+        if let Some(request) = next.take()
+            && client.send(Request::Run(request)).await.is_err()
+        {
+            return;
+        }
+        tokio::select! {
+            request = outgoing.recv() => match request {
+                Some(request) => next = Some(request),
+                None => return,
+            },
+            answer = client.next() => match answer {
+                Ok(Answer { reply: Reply::Run(reply), .. }) => {
+                    if incoming.send(reply).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "the node is gone");
+                    return;
+                }
+            },
+        }
     }
 }
 
@@ -85,6 +140,8 @@ pub struct Peer {
 #[derive(Debug)]
 pub struct Mesh {
     line: Line,
+    /// Back to the node when it is gone.
+    way: Option<Way>,
     workers: BTreeMap<WorkerId, Peer>,
     numbers: BTreeMap<NodeKey, WorkerId>,
     offers: BTreeMap<NodeKey, Vec<Job>>,
@@ -95,7 +152,7 @@ pub struct Mesh {
     received: u64,
     /// Bytes of inputs that this machine's node sent to peers meanwhile.
     shipped: u64,
-    /// Whether the node is still there.
+    /// Whether the node is there.
     open: bool,
     /// Peers that were there when the run was opened; none before that.
     expected: Option<usize>,
@@ -104,10 +161,11 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// A run that the node knows of.
-    pub fn new(line: Line) -> Self {
+    /// A run that the node knows of, and the way back to it if it is started again meanwhile.
+    pub fn new(line: Line, way: Option<Way>) -> Self {
         Self {
             line,
+            way,
             workers: BTreeMap::new(),
             numbers: BTreeMap::new(),
             offers: BTreeMap::new(),
@@ -126,9 +184,14 @@ impl Mesh {
         !self.open || self.expected.is_some_and(|expected| self.settled.len() >= expected)
     }
 
-    /// Whether the node is still there.
+    /// Whether the node is there.
     pub fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// Whether anything may still be heard of it.
+    pub fn listens(&self) -> bool {
+        self.open || self.way.is_some()
     }
 
     /// A peer by its number.
@@ -194,6 +257,9 @@ impl Mesh {
     }
 
     fn send(&mut self, request: RunRequest) {
+        if !self.open {
+            return;
+        }
         self.unsent.push_back(request);
         self.push();
     }
@@ -323,12 +389,22 @@ impl Mesh {
     /// Ends the conversation: the node ends what peers still run.
     pub fn close(&mut self) {
         self.open = false;
+        self.way = None;
         self.line = Line { requests: mpsc::channel(1).0, replies: mpsc::channel(1).1 };
     }
 
-    /// The node is gone, and with it everybody.
+    /// The node is back.
+    pub fn back(&mut self) {
+        self.open = true;
+    }
+
+    /// The node is gone, and with it everybody. It may come back.
     pub fn lost(&mut self) -> Vec<Told> {
         self.open = false;
+        self.unsent.clear();
+        if let Some(way) = &self.way {
+            self.line = Line::once_back(way.clone());
+        }
         let present = self.workers.iter_mut().filter(|(_, peer)| peer.present);
         let left = |(worker, peer): (&WorkerId, &mut Peer)| {
             peer.present = false;
@@ -363,7 +439,7 @@ mod tests {
 
     fn mesh() -> (Mesh, mpsc::Receiver<RunRequest>) {
         let (requests, received) = mpsc::channel(1);
-        (Mesh::new(Line { requests, replies: mpsc::channel(1).1 }), received)
+        (Mesh::new(Line { requests, replies: mpsc::channel(1).1 }, None), received)
     }
 
     fn key(number: u8) -> NodeKey {

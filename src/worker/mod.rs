@@ -74,7 +74,7 @@ pub enum Told {
 }
 
 /// Slots of this machine that may be used.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Permits {
     granted: u32,
     /// Of these, to be given back when what runs there has ended.
@@ -221,6 +221,13 @@ impl Workers {
     fn heard(&mut self, reply: Option<RunReply>) {
         let Some(mesh) = &mut self.mesh else { return };
         match reply {
+            Some(RunReply::Opened { .. }) if !mesh.is_open() => {
+                mesh.back();
+                mesh.want(here_slots(&self.here));
+                self.permits = Permits::default();
+                self.resized();
+                self.waiting.push_back(Told::Notice("the node of this machine is back".to_owned()));
+            }
             Some(RunReply::Granted(count)) => {
                 self.permits.granted += count;
                 self.resized();
@@ -270,7 +277,7 @@ fn here_slots(here: &LocalSlots) -> u32 {
 
 async fn next_reply(mesh: &mut Option<Mesh>) -> Option<RunReply> {
     match mesh {
-        Some(mesh) if mesh.is_open() => mesh.next().await,
+        Some(mesh) if mesh.listens() => mesh.next().await,
         _ => std::future::pending().await,
     }
 }

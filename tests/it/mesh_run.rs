@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::Value;
 
 use crate::support::{Program, write};
 
@@ -165,6 +166,30 @@ fn two_clients_of_a_node_are_both_served() {
     assert!(second.until(TESTS / 4));
     first.check();
     second.complete();
+}
+
+/// What `meshctl` says about a node of this run's mesh.
+fn meshctl(home: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meshctl"));
+    let output = command.arg("--home").arg(home).args(arguments).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// This machine runs nothing itself, so that what runs after the node's return can only run through it.
+#[test]
+fn a_node_that_comes_back_in_a_run_is_used_again() {
+    let mut run = Run::with(&["--lab=3", "--remote-only"]);
+    assert!(run.until(TESTS / 4));
+    let status: Value = serde_json::from_str(&meshctl(&run.home("n2"), &["status", "--json"])).unwrap();
+    let address = status["listen"][0].as_str().unwrap();
+    run.signal("n1", Signal::KILL);
+    meshctl(&run.home("n1"), &["start"]);
+    meshctl(&run.home("n1"), &["dial", address]);
+    assert!(run.until(TESTS));
+    // The lab does not know this one.
+    meshctl(&run.home("n1"), &["stop"]);
+    run.complete();
 }
 
 #[test]

@@ -10,11 +10,12 @@ use crate::engine::{EMBEDDED_ARGUMENT, Engine};
 use crate::frontend::lower::Lowering;
 use crate::frontend::select::Selection;
 use crate::job::{Arg, Job, JobId, Ladder, Limits, Root, RootedPath};
-use crate::local::client::{Client, ClientError};
+use crate::local::client::ClientError;
 use crate::local::run::{Open, Source};
 use crate::local::wire::{Reply, Request};
 use crate::node::files::Home;
 use crate::schedule::dispatch::{Estimate, Spec};
+use crate::worker::mesh::{Line, Mesh, Way};
 
 /// What every shell can say; a peer that says it has everything it needs.
 const CANARY: &str = "testmesh canary";
@@ -102,23 +103,25 @@ pub struct Wish<'a> {
 }
 
 impl Wish<'_> {
-    /// The node to share the run through, and what to tell it.
+    /// The mesh to share the run with, through this machine's node.
     ///
     /// # Errors
     /// Why the run stays here.
-    pub async fn connect(&self, run: u64) -> Result<(Client, Open), Stays> {
+    pub async fn connect(&self, run: u64) -> Result<Mesh, Stays> {
         self.allowed()?;
         let open = self.open(run)?;
         let home =
             Home::find(self.args.home.as_deref()).map_err(|error| Stays::NoNode(first_line(&error)))?;
         let program = concat!("run-tests ", env!("CARGO_PKG_VERSION"));
-        let connected = Client::connect(&home.live_socket(), program, None).await;
-        let mut client = connected.map_err(|error| match error {
+        let way = Way { socket: home.live_socket(), program, open };
+        let mut client = way.connect().await.map_err(|error| match error {
             ClientError::NoNode(_) => Stays::NoNode("no node runs on this machine".to_owned()),
             other => Stays::NoNode(first_line(&other)),
         })?;
         match client.ask(Request::Status).await {
-            Ok(Reply::Status(status)) if status.mutual > 0 => Ok((client, open)),
+            Ok(Reply::Status(status)) if status.mutual > 0 => {
+                Ok(Mesh::new(Line::to(client, way.open.clone()), Some(way)))
+            }
             Ok(_) => Err(Stays::Alone),
             Err(error) => Err(Stays::NoNode(first_line(&error))),
         }

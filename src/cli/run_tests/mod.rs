@@ -39,7 +39,7 @@ use crate::sample;
 use crate::schedule::dispatch::{Config as DispatchConfig, Estimate, Spec};
 use crate::worker::Workers;
 use crate::worker::local::LocalSlots;
-use crate::worker::mesh::{Line, Mesh};
+use crate::worker::mesh::Mesh;
 
 /// Why a run did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -312,14 +312,14 @@ impl Prepared<'_> {
         let ending = runtime.block_on(async {
             let count = config.jobs.min(self.selection.cases.len().max(1));
             let run_number = random_run();
-            let line = self.mesh(&specs, count, run_number, shell).await;
-            if line.is_none() && config.args.mesh.remote_only {
+            let mesh = self.mesh(&specs, count, run_number, shell).await;
+            if mesh.is_none() && config.args.mesh.remote_only {
                 return Err(Failure::NoPeers);
             }
             let slots =
                 LocalSlots::open(count, roots, &slot_config(config.dialect)).await.map_err(Failure::Slots)?;
-            let mut workers = match line {
-                Some(line) => Workers::with_mesh(run_number, slots, Mesh::new(line)),
+            let mut workers = match mesh {
+                Some(mesh) => Workers::with_mesh(run_number, slots, mesh),
                 None => Workers::local(run_number, slots),
             };
             if config.args.mesh.lab.is_some() || config.args.mesh.remote_only {
@@ -327,11 +327,7 @@ impl Prepared<'_> {
             }
             let run = Run {
                 specs,
-                dispatch: DispatchConfig {
-                    heavy_limit: config.args.max_heavy_tests,
-                    remote_only: config.args.mesh.remote_only,
-                    ..DispatchConfig::default()
-                },
+                dispatch: self.dispatch(),
                 selection: self.selection,
                 lowering: self.lowering,
                 describe: self.describe,
@@ -382,8 +378,8 @@ impl Prepared<'_> {
         code
     }
 
-    /// The line to this machine's node, if the run is to be shared; says why not.
-    async fn mesh(&self, specs: &[Spec], slots: usize, run: u64, shell: &Shell) -> Option<Line> {
+    /// The mesh, if the run is to be shared; says why not.
+    async fn mesh(&self, specs: &[Spec], slots: usize, run: u64, shell: &Shell) -> Option<Mesh> {
         let wish = Wish {
             args: &self.config.args.mesh,
             nonetwork: self.config.args.nonetwork,
@@ -397,7 +393,7 @@ impl Prepared<'_> {
             slots,
         };
         match wish.connect(run).await {
-            Ok((client, open)) => Some(Line::to(client, open)),
+            Ok(mesh) => Some(mesh),
             Err(Stays::Wanted) => None,
             Err(why) => {
                 shell.note(&why.to_string());
@@ -424,6 +420,14 @@ impl Prepared<'_> {
             }
         };
         self.selection.cases.iter().map(spec).collect()
+    }
+
+    fn dispatch(&self) -> DispatchConfig {
+        let args = &self.config.args;
+        let remote_only = args.mesh.remote_only;
+        let default = DispatchConfig::default();
+        let patience = if remote_only { REMOTE_PATIENCE } else { default.patience };
+        DispatchConfig { heavy_limit: args.max_heavy_tests, remote_only, patience }
     }
 
     fn plan(&self) -> Plan {
@@ -497,6 +501,9 @@ impl Prepared<'_> {
 /// What is wrong with a predictable run that compared nothing.
 const NO_ALLOCATIONS: &str = "no test printed its allocations, so nothing was compared\nhint: --predictable needs a shell \
      built with verify_predictable";
+
+/// How long a run that may not use this machine waits for others when all are gone: a node may be restarted.
+const REMOTE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a run that must not begin alone waits for its peers.
 const GATHER_LIMIT: Duration = Duration::from_secs(20);
