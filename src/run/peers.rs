@@ -28,10 +28,19 @@ pub fn summary(workers: &Workers, dispatch: &Dispatch) -> Vec<String> {
         rows.extend(dispatch.report(worker).map(|report| (peer.name.clone(), report)));
     }
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    level(&mut rows);
     let mut lines: Vec<String> = rows.iter().map(|(name, report)| row(name, width, report)).collect();
     lines.extend(transfers(mesh.shipped(), mesh.received()));
     lines.extend(mishaps(&dispatch.totals()));
     lines
+}
+
+/// Makes slowness relative to the average of those who ran anything: the dispatcher's is relative to earlier runs.
+fn level(rows: &mut [(String, WorkerReport)]) {
+    let busy =
+        || rows.iter().filter(|(_, report)| report.answered > 0).map(|(_, report)| report.slowness.ln());
+    let average = (busy().sum::<f64>() / busy().count().max(1) as f64).exp();
+    rows.iter_mut().for_each(|(_, report)| report.slowness /= average);
 }
 
 fn row(name: &str, width: usize, report: &WorkerReport) -> String {
@@ -88,9 +97,8 @@ mod tests {
     use super::*;
     use crate::schedule::dispatch::Kind;
 
-    #[test]
-    fn a_row_says_what_went_wrong_and_nothing_else() {
-        let mut report = WorkerReport {
+    fn quiet() -> WorkerReport {
+        WorkerReport {
             kind: Kind::Peer,
             slots: 2,
             present: true,
@@ -104,12 +112,26 @@ mod tests {
             late: 0,
             disagreements: 0,
             excluded: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_row_says_what_went_wrong_and_nothing_else() {
+        let mut report = quiet();
         let good = "attic      12 tests     1.5 s of work  1.50 x as long as on average";
         assert_eq!(row("attic", 5, &report), good);
         report.lost = 2;
         report.excluded = Some("it lies".to_owned());
         assert_eq!(row("attic", 5, &report), format!("{good}, 2 lost, not used any more: it lies"));
+    }
+
+    #[test]
+    fn machines_are_compared_with_each_other_not_with_earlier_runs() {
+        let report = |answered, slowness| WorkerReport { answered, slowness, ..quiet() };
+        let mut rows = [(3, 8.0), (5, 2.0), (0, 1.0)]
+            .map(|(answered, slowness)| ("x".to_owned(), report(answered, slowness)));
+        level(&mut rows);
+        assert_eq!(rows.map(|(_, report)| (report.slowness * 100.0).round()), [200.0, 50.0, 25.0]);
     }
 
     #[test]
