@@ -7,8 +7,8 @@ tag=${1:-testmesh}
 base=$tag-base
 
 busybox=$(command -v busybox) || { echo "images.sh: no busybox. hint: install the package busybox-static" >&2; exit 1; }
-cargo build --release --locked --bins
-target=${CARGO_TARGET_DIR:-target}/release
+cargo build --release --locked --bin run-tests
+program=${CARGO_TARGET_DIR:-target}/release/run-tests
 
 root=$(mktemp -d)
 prebuilt=docker/prebuilt
@@ -19,7 +19,7 @@ mkdir -p "$root"/{bin,dev,etc,home,lib,lib64,proc,root,sbin,sys,tmp,usr/bin,usr/
 chmod 1777 "$root/tmp"
 cp "$busybox" "$root/bin/busybox"
 for applet in $("$busybox" --list); do ln -sf /bin/busybox "$root/bin/$applet"; done
-ldd "$target/meshd" "$target/run-tests" "$target/meshctl" | grep -o '/[^ ]*' | grep -v ':$' | sort -u |
+ldd "$program" | grep -o '/[^ ]*' | grep -v ':$' | sort -u |
     while read -r library; do
         mkdir -p "$root$(dirname "$library")"
         cp -L "$library" "$root$library"
@@ -31,6 +31,6 @@ tar --sort=name --numeric-owner --owner=0 --group=0 --mtime=@0 -C "$root" -c . |
     docker import --message "testmesh base: C library and busybox" - "$base" >/dev/null
 
 mkdir -p "$prebuilt"
-for program in run-tests meshd meshctl; do install -m 755 "$target/$program" "$prebuilt/$program"; done
+strip -o "$prebuilt/run-tests" "$program"
 docker build -q --build-arg BUILDER="$base" --build-arg RUNTIME="$base" -f docker/Dockerfile -t "$tag" . >/dev/null
 docker image inspect --format "$tag: {{.Size}} bytes" "$tag"

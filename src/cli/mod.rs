@@ -7,10 +7,11 @@ pub mod run_tests;
 pub mod words;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-/// Any of the programs: what it is for, or with a hidden first argument one of those it starts, so that a program
-/// finds the others in its own file.
+/// Any of the programs: what its name says, else what it was built for; with a hidden first argument one of those it
+/// starts. So a program finds the others in its own file, and one file with three names is enough.
 pub fn program(main: fn(Vec<OsString>) -> ExitCode) -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     match arguments.get(1).and_then(|argument| argument.to_str()) {
@@ -21,6 +22,16 @@ pub fn program(main: fn(Vec<OsString>) -> ExitCode) -> ExitCode {
             arguments.remove(1);
             meshd::main(arguments)
         }
-        _ => main(arguments),
+        _ => named(&arguments).unwrap_or(main)(arguments),
+    }
+}
+
+/// The program whose name this one was called by.
+fn named(arguments: &[OsString]) -> Option<fn(Vec<OsString>) -> ExitCode> {
+    match Path::new(arguments.first()?).file_name()?.to_str()? {
+        "run-tests" => Some(run_tests::main),
+        "meshd" => Some(meshd::main),
+        "meshctl" => Some(meshctl::main),
+        _ => None,
     }
 }

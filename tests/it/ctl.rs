@@ -10,6 +10,8 @@ use serde_json::Value;
 struct Machine {
     folder: tempfile::TempDir,
     name: &'static str,
+    /// Its `meshctl`.
+    program: PathBuf,
 }
 
 /// What a command did.
@@ -22,18 +24,22 @@ struct Done {
 impl Machine {
     /// A machine without a node.
     fn bare(name: &'static str) -> Self {
-        Machine { folder: tempfile::tempdir().unwrap(), name }
+        let program = env!("CARGO_BIN_EXE_meshctl").into();
+        Machine { folder: tempfile::tempdir().unwrap(), name, program }
     }
 
     /// A machine that is set up.
     fn new(name: &'static str) -> Self {
-        let machine = Self::bare(name);
-        machine.ok(&["setup", "--name", name, "--mesh", "it"]);
-        let settings = machine.home().join("config.toml");
+        Self::bare(name).set_up()
+    }
+
+    fn set_up(self) -> Self {
+        self.ok(&["setup", "--name", self.name, "--mesh", "it"]);
+        let settings = self.home().join("config.toml");
         let mut text = std::fs::read_to_string(&settings).unwrap();
         text.push_str("\nmdns = false\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nslots = 1\n");
         std::fs::write(&settings, text).unwrap();
-        machine
+        self
     }
 
     fn home(&self) -> PathBuf {
@@ -41,7 +47,7 @@ impl Machine {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_meshctl"));
+        let mut command = Command::new(&self.program);
         command.arg("--home").arg(self.home()).args(arguments).stdin(Stdio::null());
         command.current_dir(self.folder.path()).env_remove("TESTMESH_HOME");
         command
@@ -126,6 +132,16 @@ fn introduce(one: &Machine, other: &Machine) {
 
 fn mutual(count: u64) -> impl Fn(&Value) -> bool {
     move |status| status["mutual"] == count
+}
+
+#[test]
+fn one_file_with_three_names_is_enough() {
+    let mut machine = Machine::bare("ann");
+    machine.program = machine.folder.path().join("meshctl");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_run-tests"), &machine.program).unwrap();
+    let machine = machine.set_up();
+    machine.ok(&["start"]);
+    assert_eq!(machine.json(&["status"])["name"], "ann");
 }
 
 #[test]

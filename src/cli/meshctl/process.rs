@@ -66,7 +66,8 @@ fn spawn(context: &Context) -> Result<Child, Failure> {
     let mut command = Command::new(&program);
     // The log is a file: colours would be noise.
     command.env("NO_COLOR", "1");
-    command.arg("detached").stdin(Stdio::null()).stdout(copy).stderr(log).current_dir("/");
+    // The file may be called otherwise: one file with three names.
+    command.arg0("meshctl").arg("detached").stdin(Stdio::null()).stdout(copy).stderr(log).current_dir("/");
     if let Some(home) = &context.given {
         command.env(HOME_VARIABLE, home);
     }
