@@ -20,7 +20,7 @@ pub mod store;
 
 pub mod exchange;
 pub mod transfer;
-pub mod wire;
+pub use testmesh_behaviours::blobs::wire;
 
 pub use exchange::{Exchange, Offers};
 pub use id::{BlobId, hash};

@@ -620,7 +620,6 @@ impl State {
                 self.outbound.alive(from, out);
                 self.outbound.results(from, results, out)
             }
-            WorkRequest::Need(_) => WorkResponse::Have(Vec::new()),
             _ => WorkResponse::Refused(Refusal::NotTrusted),
         };
         self.out.push(Action::AnswerWork(reply, answer));

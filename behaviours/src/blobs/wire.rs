@@ -1,44 +1,79 @@
-//! The two frames at the beginning of a blob stream: `/testmesh/blob/1`.
+//! What the two ends of a blob stream say: `/testmesh/blob/1`.
 //!
-//! The opener asks, the provider answers, then exactly the announced bytes follow raw. The end of a stream never
-//! means that the content is complete: a broken connection reads the same. Who receives counts and hashes.
+//! The opener sends an [`Ask`] for up to [`WANTS_MAX`] blobs. For each of them, in order, the provider sends an
+//! [`Answer`]; behind [`Answer::Sending`] follow exactly the announced bytes, raw (packs are compressed already). Then
+//! the opener may ask again, or close. The end of a stream never means that content is complete: a broken connection
+//! reads the same, so who receives counts and hashes.
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use crate::id::BlobId;
+pub use crate::id::{BlobId, NodeKey};
 
 /// The protocol's name on the wire.
 pub const PROTOCOL: &str = "/testmesh/blob/1";
-/// Bytes of a frame: both kinds are below 100.
+/// Bytes of a frame.
 pub const FRAME_MAX: usize = 1_024;
+/// Version of these frames; a provider refuses others.
+pub const VERSION: u8 = 1;
+/// Blobs asked for at once: as many as fit a frame.
+pub const WANTS_MAX: usize = 16;
+/// Other holders named in one answer.
+pub const HOLDERS_MAX: usize = 8;
 
-/// What the opener wants.
+/// One blob or the rest of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlobRequest {
+#[serde(from = "(BlobId, u64, u64, bool)", into = "(BlobId, u64, u64, bool)")]
+pub struct Want {
     /// Which content.
     pub id: BlobId,
     /// From which byte on.
     pub offset: u64,
-    /// At most so many bytes; the provider may send no more.
+    /// Bytes of the whole blob where known; else the most that would be taken. Not more may be sent.
     pub most: u64,
+    /// Others were tried and did not have it: do not send me there again.
+    pub insist: bool,
 }
 
-/// What the provider does about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BlobAnswer {
-    /// The bytes follow: `min(length - offset, most)` of them.
+/// What the opener wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// [`VERSION`].
+    pub version: u8,
+    /// 1 to [`WANTS_MAX`] blobs.
+    pub wants: Vec<Want>,
+}
+
+/// What the provider does about one [`Want`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// `length - offset` bytes follow.
     Sending {
-        /// Bytes of the whole content.
+        /// Bytes of the whole blob, at most what was wanted.
         length: u64,
     },
     /// Not here.
     Missing,
-    /// Too many transfers; ask again later or elsewhere.
+    /// Too much to do; ask again later or elsewhere.
     Busy,
-    /// The request makes no sense, such as an offset behind the end.
+    /// These have it, or are being sent it now: at most [`HOLDERS_MAX`].
+    Elsewhere(Vec<NodeKey>),
+    /// The request makes no sense: a version, an offset behind the end, a blob larger than wanted.
     Refused,
+}
+
+impl From<(BlobId, u64, u64, bool)> for Want {
+    fn from((id, offset, most, insist): (BlobId, u64, u64, bool)) -> Self {
+        Self { id, offset, most, insist }
+    }
+}
+
+impl From<Want> for (BlobId, u64, u64, bool) {
+    fn from(want: Want) -> Self {
+        (want.id, want.offset, want.most, want.insist)
+    }
 }
 
 /// Why a frame could not be read or written.
@@ -86,4 +121,23 @@ pub async fn read_frame<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpi
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;
     cbor4ii::serde::from_slice(&bytes).map_err(|error| FrameError::Malformed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(value: &impl Serialize) -> usize {
+        cbor4ii::serde::to_vec(Vec::new(), value).unwrap().len()
+    }
+
+    #[test]
+    fn the_largest_frames_fit() {
+        let want = Want { id: BlobId::new([0xff; 32]), offset: u64::MAX, most: u64::MAX, insist: true };
+        let ask = Ask { version: VERSION, wants: vec![want; WANTS_MAX] };
+        let elsewhere = Answer::Elsewhere(vec![NodeKey::new([0xff; 32]); HOLDERS_MAX]);
+        for length in [length(&ask), length(&elsewhere)] {
+            assert!(length <= FRAME_MAX, "{length}");
+        }
+    }
 }

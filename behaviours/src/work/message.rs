@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 use super::offer::{INPUTS_MAX, InputDigest, JOBS_MAX, SIGNED_MAX, SignedOffer};
 use super::wire::{Job, JobId};
 use crate::check::{Check, Excess, most, text};
-use crate::id::{BlobId, NodeKey};
+use crate::id::BlobId;
 
 /// The protocol's name on the wire.
 pub const PROTOCOL: &str = "/testmesh/work/1";
@@ -23,10 +23,6 @@ pub const STREAMS_MAX: usize = 32;
 pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
 /// Parts of one batch: two streams of 10 MiB that do not compress, and room.
 pub const PARTS_MAX: u16 = 32;
-/// Blobs named in one message.
-pub const BLOBS_MAX: usize = 1_024;
-/// Peers named as holding a blob.
-pub const HOLDERS_MAX: usize = 16;
 /// Bytes of a canary's known output.
 pub const ANSWER_MAX: usize = 4_096;
 /// Bytes of a reason.
@@ -117,19 +113,6 @@ pub enum Which {
     Jobs(Vec<JobId>),
 }
 
-/// A blob somebody asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holding {
-    /// Which.
-    pub id: BlobId,
-    /// Whether the answering node has it itself.
-    pub here: bool,
-    /// Its length in bytes; 0 where unknown.
-    pub length: u64,
-    /// Others that were given it and may serve it.
-    pub holders: Vec<NodeKey>,
-}
-
 /// Asked of a trusted peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkRequest {
@@ -160,8 +143,6 @@ pub enum WorkRequest {
         /// Which of its jobs.
         which: Which,
     },
-    /// Either way: where can I have these?
-    Need(Vec<BlobId>),
     /// Submitter to worker: the run is over; its inputs may go.
     RunClose(RunId),
 }
@@ -171,14 +152,10 @@ pub enum WorkRequest {
 pub enum WorkResponse {
     /// Understood and done.
     Done,
-    /// The run is known; these of its inputs are missing here.
-    Missing(Vec<BlobId>),
     /// To an offer.
     Offer(OfferReply),
     /// To results.
     Results(ResultsAck),
-    /// To a need.
-    Have(Vec<Holding>),
     /// The whole message was not taken.
     Refused(Refusal),
 }
@@ -221,7 +198,6 @@ impl Check for WorkRequest {
             Self::Offer(offer) => most("offer", offer.bytes.len(), SIGNED_MAX),
             Self::Results(results) => results.check(),
             Self::Cancel { which: Which::Jobs(jobs), .. } => most("jobs", jobs.len(), CANCEL_MAX),
-            Self::Need(blobs) => most("blobs", blobs.len(), BLOBS_MAX),
             Self::RunReady { why: None, .. } | Self::Cancel { which: Which::All, .. } | Self::RunClose(_) => {
                 Ok(())
             }
@@ -235,12 +211,7 @@ pub const CANCEL_MAX: usize = 4_096;
 impl Check for WorkResponse {
     fn check(&self) -> Result<(), Excess> {
         match self {
-            Self::Missing(blobs) => most("blobs", blobs.len(), BLOBS_MAX),
             Self::Offer(reply) => reply.check(),
-            Self::Have(holdings) => {
-                most("blobs", holdings.len(), BLOBS_MAX)?;
-                holdings.iter().try_for_each(|one| most("holders", one.holders.len(), HOLDERS_MAX))
-            }
             Self::Refused(why) => why.check(),
             Self::Done | Self::Results(_) => Ok(()),
         }

@@ -5,18 +5,19 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use testmesh_behaviours::blobs::INBOUND_MAX;
 use testmesh_behaviours::blobs::stream::BlobStream;
 use testmesh_behaviours::blobs::wire::{
-    BlobAnswer, BlobId, BlobRequest, FrameError, read_frame, write_frame,
+    Answer, Ask, BlobId, FrameError, VERSION, Want, read_frame, write_frame,
 };
 use testmesh_behaviours::event::{Event, Failure};
 use testmesh_behaviours::network::Network;
 
 use crate::support::{answer, befriend, connect, guarded, name, nodes};
 
-/// Serves streams: echoes the request's offset as the length, then as many bytes.
+/// Serves streams: as many bytes as the first want's offset says.
 async fn serve(mut stream: BlobStream) {
-    let request: BlobRequest = read_frame(&mut stream).await.unwrap();
-    write_frame(&mut stream, &BlobAnswer::Sending { length: request.offset }).await.unwrap();
-    stream.write_all(&vec![7; usize::try_from(request.offset).unwrap()]).await.unwrap();
+    let ask: Ask = read_frame(&mut stream).await.unwrap();
+    let length = ask.wants[0].offset;
+    write_frame(&mut stream, &Answer::Sending { length }).await.unwrap();
+    stream.write_all(&vec![7; usize::try_from(length).unwrap()]).await.unwrap();
     stream.close().await.unwrap();
 }
 
@@ -33,10 +34,10 @@ async fn serving(nodes: &mut [Network]) {
 }
 
 async fn fetch(stream: &mut BlobStream, length: u64) -> usize {
-    let request = BlobRequest { id: BlobId::new([3; 32]), offset: length, most: length };
-    write_frame(stream, &request).await.unwrap();
-    let answer: BlobAnswer = read_frame(stream).await.unwrap();
-    assert_eq!(answer, BlobAnswer::Sending { length });
+    let want = Want { id: BlobId::new([3; 32]), offset: length, most: length, insist: false };
+    write_frame(stream, &Ask { version: VERSION, wants: vec![want] }).await.unwrap();
+    let answer: Answer = read_frame(stream).await.unwrap();
+    assert_eq!(answer, Answer::Sending { length });
     let mut received = Vec::new();
     stream.read_to_end(&mut received).await.unwrap();
     received.len()
@@ -95,11 +96,11 @@ async fn one_stream_more_than_allowed_is_refused_and_a_place_comes_back() {
 #[tokio::test]
 async fn frames_have_a_bound() {
     let mut long = futures::io::Cursor::new(vec![0xff; 2_000]);
-    assert!(matches!(read_frame::<BlobAnswer>(&mut long).await, Err(FrameError::TooLong(0xffff))));
+    assert!(matches!(read_frame::<Answer>(&mut long).await, Err(FrameError::TooLong(0xffff))));
     let mut short = futures::io::Cursor::new(vec![0, 9, 1]);
-    assert!(matches!(read_frame::<BlobAnswer>(&mut short).await, Err(FrameError::Io(_))));
+    assert!(matches!(read_frame::<Answer>(&mut short).await, Err(FrameError::Io(_))));
     let mut wrong = futures::io::Cursor::new(vec![0, 1, 0x1b]);
-    assert!(matches!(read_frame::<BlobAnswer>(&mut wrong).await, Err(FrameError::Malformed(_))));
+    assert!(matches!(read_frame::<Answer>(&mut wrong).await, Err(FrameError::Malformed(_))));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use testmesh_behaviours::blobs::wire::{BlobAnswer, BlobRequest};
+use testmesh_behaviours::blobs::wire::{Answer, Ask};
 use testmesh_behaviours::check::Check;
 use testmesh_behaviours::status::hello::{HelloRequest, HelloResponse};
 use testmesh_behaviours::status::wire::{StatusRequest, StatusResponse};
@@ -44,8 +44,8 @@ fn all(bytes: &[u8]) {
     survives_checked::<StatusResponse>(bytes);
     survives_checked::<WorkRequest>(bytes);
     survives_checked::<WorkResponse>(bytes);
-    survives::<BlobRequest>(bytes);
-    survives::<BlobAnswer>(bytes);
+    survives::<Ask>(bytes);
+    survives::<Answer>(bytes);
 }
 
 proptest! {

@@ -9,12 +9,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_bytes::{ByteArray, ByteBuf};
-use testmesh_behaviours::blobs::wire::{BlobAnswer, BlobRequest};
+use testmesh_behaviours::blobs::wire::{self, Answer, Ask, Want};
 use testmesh_behaviours::id::{BlobId, Digest, NodeKey, StatementId};
 use testmesh_behaviours::status::hello::{HelloRequest, HelloResponse, Rights};
 use testmesh_behaviours::status::wire::{Load, StatusRequest, StatusResponse, Trusted, VectorEntry};
 use testmesh_behaviours::work::message::{
-    Holding, OfferReply, Refusal, Results, ResultsAck, RunId, RunOpen, Which, WorkRequest, WorkResponse,
+    OfferReply, Refusal, Results, ResultsAck, RunId, RunOpen, Which, WorkRequest, WorkResponse,
 };
 use testmesh_behaviours::work::offer::{InputDigest, Offer, SignedOffer};
 use testmesh_behaviours::work::wire::{
@@ -115,7 +115,6 @@ fn status(table: &mut Table) {
 }
 
 fn work(table: &mut Table) {
-    let blobs = || vec![BlobId::new([1; 32])];
     let signed = SignedOffer::new(&offer(), |_| [9; 64]).unwrap();
     table.add("offer", offer());
     table.add("work-offer", WorkRequest::Offer(signed));
@@ -129,10 +128,8 @@ fn work(table: &mut Table) {
     table.add("work-results", WorkRequest::Results(results));
     table.add("work-cancel-all", WorkRequest::Cancel { run: RunId(1), which: Which::All });
     table.add("work-cancel", WorkRequest::Cancel { run: RunId(1), which: Which::Jobs(vec![id()]) });
-    table.add("work-need", WorkRequest::Need(blobs()));
     table.add("work-close", WorkRequest::RunClose(RunId(1)));
     table.add("work-done", WorkResponse::Done);
-    table.add("work-missing", WorkResponse::Missing(blobs()));
     let refusals = [
         Refusal::Full,
         Refusal::Paused,
@@ -146,9 +143,6 @@ fn work(table: &mut Table) {
     let refused = refusals.into_iter().map(|why| (id(), why)).collect();
     table.add("work-reply", WorkResponse::Offer(OfferReply { accepted: vec![id()], refused, room: 7 }));
     table.add("work-ack", WorkResponse::Results(ResultsAck { run: RunId(1), batch: 2, part: 0 }));
-    let holding =
-        Holding { id: BlobId::new([1; 32]), here: true, length: 9, holders: vec![NodeKey::new([2; 32])] };
-    table.add("work-have", WorkResponse::Have(vec![holding]));
     table.add("work-refused", WorkResponse::Refused(Refusal::Full));
     let exits = [
         Exit::Ended(Status::Code(1)),
@@ -158,9 +152,15 @@ fn work(table: &mut Table) {
         Exit::Cancelled,
     ];
     table.add("outputs", exits.map(|exit| (id(), output(exit))).to_vec());
-    table.add("blob-request", BlobRequest { id: BlobId::new([1; 32]), offset: 2, most: 3 });
-    let answers =
-        [BlobAnswer::Sending { length: 4 }, BlobAnswer::Missing, BlobAnswer::Busy, BlobAnswer::Refused];
+    let want = Want { id: BlobId::new([1; 32]), offset: 2, most: 300, insist: true };
+    table.add("blob-ask", Ask { version: wire::VERSION, wants: vec![want] });
+    let answers = [
+        Answer::Sending { length: 4 },
+        Answer::Missing,
+        Answer::Busy,
+        Answer::Elsewhere(vec![NodeKey::new([1; 32])]),
+        Answer::Refused,
+    ];
     table.add("blob-answers", answers.to_vec());
 }
 
