@@ -90,6 +90,7 @@ impl<K: Keep> Driver<K> {
         while !self.stopping {
             self.open_streams();
             let wake = self.supplies.wake().unwrap_or_else(|| Instant::now() + NEVER);
+            let due = self.state.due().map_or_else(|| Instant::now() + NEVER, |due| self.begun + due);
             tokio::select! {
                 biased;
                 () = &mut end => self.stopping = true,
@@ -104,6 +105,7 @@ impl<K: Keep> Driver<K> {
                 }
                 event = self.supplies.next() => if let Some(event) = event { self.happened(event) },
                 () = tokio::time::sleep_until(wake.into()) => self.supplies.tick(),
+                () = tokio::time::sleep_until(due.into()) => self.happened(Event::Due),
                 _ = ticks.tick() => self.happened(Event::Tick),
             }
         }

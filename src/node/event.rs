@@ -233,6 +233,8 @@ pub enum Event {
     Edited(Box<(Allowlist, Policy)>),
     /// Time passes.
     Tick,
+    /// The moment has come that [`State::due`](super::state::State::due) named.
+    Due,
     /// The node is to end.
     Stop,
 }

@@ -274,14 +274,24 @@ impl Inbound {
         }
     }
 
-    /// Time has passed.
-    pub fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
+    /// When [`Self::wake`] is wanted: results that wait for more to travel with must not wait for the next tick.
+    pub fn due(&self) -> Option<Duration> {
+        self.alarm
+    }
+
+    /// The moment that the slots wanted has come, or may have.
+    pub fn wake(&mut self, now: Now, out: &mut Vec<Action>) {
         if self.alarm.is_some_and(|alarm| now.mono >= alarm) {
             self.alarm = None;
             self.slots.tick(now.mono);
         }
-        self.retry(out);
         self.flush(now, out);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.retry(out);
+        self.wake(now, out);
     }
 
     /// An own client wants so many slots in all.
@@ -434,5 +444,64 @@ fn refusal(why: Refused) -> Refusal {
         Refused::Busy => Refusal::Full,
         Refused::Paused => Refusal::Paused,
         Refused::Replayed | Refused::Expired => Refusal::Stale,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_bytes::ByteArray;
+
+    use super::*;
+    use crate::job::{Exit, Ladder, Limits, Root, RootedPath};
+    use crate::worker::without_process;
+
+    fn at(millis: u64) -> Now {
+        Now { mono: Duration::from_millis(millis), unix: 1_000 }
+    }
+
+    fn job(sequence: u32) -> Job {
+        Job {
+            id: JobId { run: 1, sequence, attempt: 0 },
+            argv: Vec::new(),
+            env: Vec::new(),
+            cwd: RootedPath { root: Root::Workspace, path: String::new() },
+            limits: Limits { wall: Duration::from_secs(60), output: 1 << 10, ladder: Ladder::Kill },
+        }
+    }
+
+    fn has_results(out: &[Action]) -> bool {
+        let is = |action: &Action| matches!(action, Action::SendWork { purpose: Purpose::Results { .. }, .. });
+        out.iter().any(is)
+    }
+
+    #[test]
+    fn results_that_wait_for_company_leave_when_they_are_due_and_not_with_the_next_tick() {
+        let (me, peer) = (NodeKey::new([1; 32]), NodeKey::new([2; 32]));
+        let (mut inbound, mut out) = (Inbound::new(1), Vec::new());
+        let canary = job(u32::MAX);
+        let open = RunOpen { run: RunId(1), inputs: Vec::new(), canary, answer: ByteBuf::new() };
+        inbound.open(peer, open, &mut out);
+        inbound.prepared(peer, RunId(1), Ok(()), &mut out);
+        let offer = Offer {
+            run: RunId(1),
+            submitter: peer,
+            audience: me,
+            sequence: 0,
+            expires: 1_060,
+            nonce: ByteArray::new([0; 16]),
+            inputs: Vec::new(),
+            jobs: (0..3).map(job).collect(),
+        };
+        let answer = inbound.offer(offer, at(0), &mut out);
+        assert!(matches!(answer, WorkResponse::Offer(reply) if reply.accepted.len() == 3));
+        out.clear();
+        let output = without_process(Exit::Lost("x".to_owned()));
+        inbound.finished(0, job(0).id, output, at(100), &mut out);
+        // Others of the same run come soon: one message for all.
+        assert!(!has_results(&out));
+        let due = inbound.due().unwrap();
+        assert!(due < at(100).mono + Duration::from_millis(100), "{due:?}");
+        inbound.wake(Now { mono: due, unix: 1_000 }, &mut out);
+        assert!(has_results(&out));
     }
 }

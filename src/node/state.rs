@@ -151,10 +151,16 @@ impl State {
                 self.apply(change, None, now);
             }
             Event::Tick => self.tick(now),
+            Event::Due => self.inbound.wake(now, &mut self.out),
             Event::Stop => self.out.push(Action::Stop),
         }
         self.clients.flush(&mut self.out);
         std::mem::take(&mut self.out)
+    }
+
+    /// When [`Event::Due`] is wanted, on the clock of [`Now::mono`]; none while nothing waits for a moment.
+    pub fn due(&self) -> Option<Duration> {
+        self.inbound.due()
     }
 
     /// The name its owner gave it.

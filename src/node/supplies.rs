@@ -171,12 +171,7 @@ impl Supplies {
         while self.tasks.try_join_next().is_some() {}
         match news {
             News::Exchange(input) => self.exchange(input),
-            News::Served(peer, bytes) => {
-                if let Ok(mut offers) = self.offers.lock() {
-                    offers.closed(peer);
-                }
-                return Some(Event::Served { peer, bytes });
-            }
+            News::Served(peer, bytes) => return Some(Event::Served { peer, bytes }),
             News::State(event) => return Some(event),
             News::Rooted { submitter, run, result } => return self.rooted(submitter, run, result),
             News::Pinned(run, pins) => self.own.entry(run).or_default().extend(pins),
@@ -192,12 +187,9 @@ impl Supplies {
 
     /// A peer wants content.
     pub fn serve(&mut self, peer: NodeKey, stream: BlobStream) {
-        let allowed = self.offers.lock().is_ok_and(|mut offers| offers.opened(peer));
-        if !allowed {
-            return;
-        }
-        let (store, gate, news) =
-            (self.store.clone(), Gate::new(self.offers.clone(), peer), self.news.0.clone());
+        // One stream too many is told so: one that is only dropped would count as a broken line.
+        let gate = Gate::admit(self.offers.clone(), peer);
+        let (store, news) = (self.store.clone(), self.news.0.clone());
         self.tasks.spawn(async move {
             let served = tokio::time::timeout(TRANSFER_LIMIT, transfer::serve(stream, &store, gate)).await;
             let bytes = match served {

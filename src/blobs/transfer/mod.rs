@@ -57,15 +57,7 @@ pub struct Gate {
     // Locked for one decision at a time, never across an await.
     offers: Arc<Mutex<Offers<NodeKey>>>,
     peer: NodeKey,
-    place: Place,
-}
-
-/// Whose a stream's place is.
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    Taken,
-    Callers,
-    None,
+    admitted: bool,
 }
 
 impl Gate {
@@ -74,19 +66,13 @@ impl Gate {
     #[must_use]
     pub fn admit(offers: Arc<Mutex<Offers<NodeKey>>>, peer: NodeKey) -> Self {
         let admitted = lock(&offers).opened(peer);
-        Self { offers, peer, place: if admitted { Place::Taken } else { Place::None } }
-    }
-
-    /// For one stream of a peer that the caller has had admitted by [`Offers::opened`], and will have closed.
-    #[must_use]
-    pub fn new(offers: Arc<Mutex<Offers<NodeKey>>>, peer: NodeKey) -> Self {
-        Self { offers, peer, place: Place::Callers }
+        Self { offers, peer, admitted }
     }
 }
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        if self.place == Place::Taken {
+        if self.admitted {
             lock(&self.offers).closed(self.peer);
         }
     }
@@ -94,7 +80,7 @@ impl Drop for Gate {
 
 impl Provide for Gate {
     fn decide(&mut self, id: BlobId, length: u64, insist: bool) -> Decision<NodeKey> {
-        if self.place == Place::None {
+        if !self.admitted {
             return Decision::Busy;
         }
         lock(&self.offers).ask(self.peer, id, length, insist)

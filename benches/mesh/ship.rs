@@ -1,0 +1,136 @@
+//! What leaves a client's node when a shell goes to many nodes, and how long it takes.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testmesh::local::client::Client;
+use testmesh::local::run::{RunReply, RunRequest};
+use testmesh::local::wire::{Reply, Request};
+
+use crate::first::open;
+use crate::measure::Figures;
+use crate::nodes::Mesh;
+use crate::tree::Tree;
+use crate::{Options, Result};
+
+/// Nothing here takes a busy machine longer.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Bytes of the real program, which a link leaves where they are.
+const PROGRAM: usize = 2 << 20;
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let (nodes, megabytes) = (options.number("--nodes", 8), options.number("--megabytes", 100));
+    let place = tempfile::tempdir()?;
+    let tree = Tree::plant(&place.path().join("v8"), std::iter::repeat_n(Duration::ZERO, 20))?;
+    tree.inflate(megabytes << 20)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let slots = vec![1; nodes + 1];
+    let mesh = runtime.block_on(Mesh::start(&place.path().join("nodes"), &slots))?;
+    let bytes = std::fs::read(tree.shell())?;
+    println!("\na shell of {megabytes} MB to {nodes} nodes on this machine\n");
+    println!("| step | content sent by the client's node | on its lines | of the shell | seconds | of a plain copy | CPU s |");
+    println!("|---|---|---|---|---|---|---|");
+    let plain = raw_copy(&bytes, &place.path().join("copy"))?;
+    println!("| one plain copy over TCP | | | 1.000 | {plain:.3} | 1.00 | |");
+    let figures = Figures::to(options.json.as_ref());
+    let size = bytes.len() as f64;
+    let steps: [(&str, fn(&Tree) -> Result<()>); 3] = [
+        ("first run", |_| Ok(())),
+        ("unchanged", |_| Ok(())),
+        ("linked again, forty places changed", |tree| tree.relink(PROGRAM)),
+    ];
+    for (number, (step, change)) in (1..).zip(steps) {
+        change(&tree)?;
+        let cpu = mesh.cpu();
+        let Sent { content, lines, seconds } = runtime.block_on(ship(&mesh, &tree, number, nodes))?;
+        let cpu = mesh.cpu() - cpu;
+        let on_lines = lines.map_or_else(|| "(no ss)".to_owned(), |bytes| bytes.to_string());
+        println!(
+            "| {step} | {content} | {on_lines} | {:.4} | {seconds:.3} | {:.2} | {cpu:.2} |",
+            content as f64 / size,
+            seconds / plain
+        );
+        let all = json!({
+            "nodes": nodes, "shell_bytes": bytes.len(), "content_bytes": content, "line_bytes": lines,
+            "seconds": seconds, "plain_copy_seconds": plain, "ratio_bytes": content as f64 / size, "cpu_s": cpu,
+        });
+        figures.add("ship", step, &all)?;
+    }
+    Ok(())
+}
+
+struct Sent {
+    content: u64,
+    lines: Option<u64>,
+    seconds: f64,
+}
+
+/// Opens a run and waits until all nodes are ready for it.
+async fn ship(mesh: &Mesh, tree: &Tree, number: u64, nodes: usize) -> Result<Sent> {
+    let own = mesh.own();
+    let before = line_bytes(own.pid());
+    let mut client = Client::connect(&own.socket(), "bench", None).await?;
+    let begun = Instant::now();
+    client.send(Request::Run(RunRequest::Open(Box::new(open(tree, number))))).await?;
+    let (mut content, mut ready) = (0, BTreeSet::new());
+    while ready.len() < nodes {
+        let answer = tokio::time::timeout(PATIENCE, client.next()).await??;
+        match answer.reply {
+            Reply::Run(RunReply::Shipped(bytes)) => content += bytes,
+            Reply::Run(RunReply::Ready { peer, .. }) => {
+                ready.insert(peer);
+            }
+            Reply::Run(RunReply::Unfit { why, .. } | RunReply::Unshippable(why)) => return Err(why.into()),
+            _ => {}
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    // What was sent last is told a moment later.
+    while let Ok(answer) = tokio::time::timeout(Duration::from_millis(300), client.next()).await {
+        if let Reply::Run(RunReply::Shipped(bytes)) = answer?.reply {
+            content += bytes;
+        }
+    }
+    let lines = line_bytes(own.pid()).zip(before).map(|(after, before)| after - before);
+    Ok(Sent { content, lines, seconds })
+}
+
+/// Bytes that a process has sent on its TCP connections, as the kernel counts them; none without `ss`.
+fn line_bytes(pid: u32) -> Option<u64> {
+    let told = Command::new("ss").args(["-tinpHO", "state", "established"]).output().ok()?;
+    let text = String::from_utf8(told.stdout).ok()?;
+    let own = format!("pid={pid},");
+    let sent = |line: &str| {
+        let word = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("bytes_sent:"));
+        word.and_then(|word| word.parse::<u64>().ok()).unwrap_or(0)
+    };
+    told.status.success().then(|| text.lines().filter(|line| line.contains(&own)).map(sent).sum())
+}
+
+/// Seconds for the bytes through one TCP connection into a file.
+fn raw_copy(bytes: &[u8], to: &std::path::Path) -> Result<f64> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let address = listener.local_addr()?;
+    let begun = Instant::now();
+    std::thread::scope(|scope| -> Result<()> {
+        let receiver = scope.spawn(move || -> std::io::Result<()> {
+            let (mut stream, mut file) = (listener.accept()?.0, std::fs::File::create(to)?);
+            let mut buffer = vec![0; 256 << 10];
+            loop {
+                match stream.read(&mut buffer)? {
+                    0 => return Ok(()),
+                    count => file.write_all(&buffer[..count])?,
+                }
+            }
+        });
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(bytes)?;
+        drop(stream);
+        Ok(receiver.join().map_err(|_| "the receiver panicked")??)
+    })?;
+    Ok(begun.elapsed().as_secs_f64())
+}

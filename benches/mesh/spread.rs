@@ -1,0 +1,169 @@
+//! Traces replayed with sleeping tests on real nodes, beside the shortest time possible.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::measure::{Figures, tree};
+use crate::nodes::{Mesh, Node};
+use crate::tree::Tree;
+use crate::{Options, Result};
+
+/// A little generator: the same tests in every run.
+struct Random(u64);
+
+impl Random {
+    /// From 0 to 1.
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.next()
+    }
+
+    fn lognormal(&mut self, median: f64, sigma: f64, most: f64) -> f64 {
+        let (one, two) = (self.next().max(f64::MIN_POSITIVE), self.next());
+        let normal = (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos();
+        (median * (sigma * normal).exp()).min(most)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Trace {
+    Uniform,
+    Lognormal,
+    Mjsunit,
+}
+
+impl Trace {
+    fn name(self) -> &'static str {
+        match self {
+            Trace::Uniform => "uniform 50-550 ms",
+            Trace::Lognormal => "lognormal, median 150 ms",
+            Trace::Mjsunit => "mjsunit-like, with poles",
+        }
+    }
+
+    /// Durations of as many tests as `slots` need so many seconds for.
+    fn tests(self, seconds: f64, slots: usize) -> Vec<Duration> {
+        let mut random = Random(1);
+        let (mut tests, mut work) = (Vec::new(), 0.0);
+        while work < seconds * slots as f64 {
+            let test = match self {
+                Trace::Uniform => random.between(0.05, 0.55),
+                Trace::Lognormal => random.lognormal(0.15, 1.2, seconds),
+                // A pole of a quarter of the whole run and more, as 15-60 s are in a run of a minute.
+                Trace::Mjsunit if tests.len() % 500 == 7 => random.between(seconds / 4.0, seconds * 0.95),
+                Trace::Mjsunit => random.lognormal(0.08, 1.0, seconds / 4.0),
+            };
+            // What the name says is what is slept.
+            let test = Duration::from_millis((test * 1e3) as u64 + 1);
+            work += test.as_secs_f64();
+            tests.push(test);
+        }
+        tests
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let (count, slots) = (options.number("--nodes", 8).max(4), options.number("--slots", 4).max(1));
+    let seconds = options.number("--seconds", 20).max(2) as f64;
+    let place = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mesh = runtime.block_on(Mesh::start(&place.path().join("nodes"), &vec![slots; count]))?;
+    let figures = Figures::to(options.json.as_ref());
+    println!("\n{count} nodes with {slots} slots each, sleeping tests; shortest time: max(longest, work / slots)\n");
+    println!("| trace | tests | durations | machines | shortest s | took s | ratio | ran twice |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for trace in [Trace::Uniform, Trace::Lognormal, Trace::Mjsunit] {
+        let tests = trace.tests(seconds, slots * count);
+        let work: f64 = tests.iter().map(Duration::as_secs_f64).sum();
+        let longest = tests.iter().map(Duration::as_secs_f64).fold(0.0, f64::max);
+        let shortest = longest.max(work / (slots * count) as f64);
+        let tree = Tree::plant(&place.path().join(trace.name()), tests.iter().copied())?;
+        let half = shortest / 2.0;
+        // One as good as lost, one worth a tenth, from half time.
+        let faulty = longest.max(half + half * count as f64 / (count as f64 - 1.9));
+        let cases = [
+            ("first run", "all well", shortest, None),
+            ("known", "all well", shortest, None),
+            ("known", "one 10 x slower and one frozen from half time", faulty, Some(half)),
+        ];
+        for (durations, machines, shortest, fault) in cases {
+            let Ran { seconds, twice } = replay(&mesh, tree.root(), slots, fault)?;
+            println!(
+                "| {} | {} | {durations} | {machines} | {shortest:.2} | {seconds:.2} | {:.3} | {twice} |",
+                trace.name(),
+                tests.len(),
+                seconds / shortest,
+            );
+            let all = json!({
+                "nodes": count, "slots": slots, "tests": tests.len(), "durations": durations, "machines": machines,
+                "shortest_s": shortest, "took_s": seconds, "ratio": seconds / shortest, "extra": twice,
+            });
+            figures.add("spread", trace.name(), &all)?;
+            if fault.is_some() {
+                runtime.block_on(mend(&mesh))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Ran {
+    seconds: f64,
+    twice: u64,
+}
+
+/// One run; after so many seconds the third node is slow and the fourth frozen.
+fn replay(mesh: &Mesh, tree: &Path, slots: usize, fault: Option<f64>) -> Result<Ran> {
+    let mut command = mesh.run(tree, &["-p", "plain"]);
+    command.arg(format!("-j{slots}")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let begun = Instant::now();
+    let process = command.spawn()?;
+    let ended = std::thread::scope(|scope| -> Result<_> {
+        let waiting = scope.spawn(move || process.wait_with_output());
+        if let Some(seconds) = fault {
+            std::thread::sleep(Duration::from_secs_f64(seconds));
+            std::fs::write(slow_mark(&mesh.nodes[2]), "")?;
+            signal(&mesh.nodes[3], Signal::STOP);
+        }
+        Ok(waiting.join().map_err(|_| "a thread panicked")??)
+    })?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let text = [&ended.stdout[..], &ended.stderr[..]].map(|text| String::from_utf8_lossy(text).into_owned()).concat();
+    if !ended.status.success() {
+        return Err(format!("the run failed\n{text}").into());
+    }
+    let before = text.split(" ran twice at once").next().filter(|before| before.len() < text.len());
+    let twice = before.and_then(|before| before.rsplit(' ').next()?.parse().ok()).unwrap_or(0);
+    Ok(Ran { seconds, twice })
+}
+
+/// All is well again.
+async fn mend(mesh: &Mesh) -> Result<()> {
+    std::fs::remove_file(slow_mark(&mesh.nodes[2]))?;
+    signal(&mesh.nodes[3], Signal::CONT);
+    let others = mesh.nodes.len() - 1;
+    for node in &mesh.nodes {
+        node.wait(|status| status.mutual as usize == others && status.load.running == 0).await?;
+    }
+    Ok(())
+}
+
+fn slow_mark(node: &Node) -> std::path::PathBuf {
+    node.folder.join("cache/workspaces/slow")
+}
+
+/// To the node and all it runs, as `docker pause` does.
+fn signal(node: &Node, signal: Signal) {
+    for pid in tree(node.pid()).into_iter().filter_map(Pid::from_raw) {
+        // One that has just ended is not there to be told.
+        let _ = kill_process(pid, signal);
+    }
+}

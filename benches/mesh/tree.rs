@@ -1,0 +1,146 @@
+//! A small V8 checkout whose tests do nothing, or sleep, and its shell.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Result;
+
+/// Says what it is told with `-e print('…')`; sleeps as long as the last argument says, as in `t7-250ms.js`; ten times
+/// as long on a machine that is to be slow, where a file `slow` lies beside its workspaces.
+const SHELL: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static int slow(const char *program) {
+  char path[4096];
+  const char *folder = "/workspaces/";
+  const char *at = strstr(program, folder);
+  if (!at || (size_t)(at - program) + 64 > sizeof path) return 0;
+  size_t length = (size_t)(at - program) + strlen(folder);
+  memcpy(path, program, length);
+  strcpy(path + length, "slow");
+  return access(path, F_OK) == 0;
+}
+
+int main(int count, char **words) {
+  const char *last = count > 1 ? words[count - 1] : "";
+  if (!strncmp(last, "print('", 7) && strlen(last) > 9) {
+    size_t length = strlen(last) - 9;
+    if (write(1, last + 7, length) < 0 || write(1, "\n", 1) < 0) return 1;
+    return 0;
+  }
+  const char *name = strrchr(last, '/');
+  const char *dash = strrchr(name ? name : last, '-');
+  long millis = dash && strstr(dash, "ms.js") ? atol(dash + 1) : 0;
+  if (millis) {
+    if (slow(words[0])) millis *= 10;
+    struct timespec time = {millis / 1000, millis % 1000 * 1000000};
+    nanosleep(&time, 0);
+  }
+  return 0;
+}
+"#;
+
+/// A checkout with a build in `out/x64.release`.
+pub(crate) struct Tree {
+    root: PathBuf,
+}
+
+impl Tree {
+    /// A tree whose tests take so long each.
+    pub(crate) fn plant(root: &Path, tests: impl IntoIterator<Item = Duration>) -> Result<Self> {
+        let tree = Tree { root: root.to_owned() };
+        fs::create_dir_all(root.join("include"))?;
+        fs::create_dir_all(root.join("tools"))?;
+        fs::create_dir_all(root.join("test/mjsunit"))?;
+        fs::create_dir_all(root.join("out/x64.release"))?;
+        let version =
+            "#define V8_MAJOR_VERSION 12\n#define V8_MINOR_VERSION 6\n#define V8_BUILD_NUMBER 0\n";
+        fs::write(root.join("include/v8-version.h"), version)?;
+        fs::write(root.join("tools/run-tests.py"), "# The runner of the tree.\n")?;
+        fs::write(root.join("test/mjsunit/mjsunit.js"), "")?;
+        fs::write(root.join("test/mjsunit/mjsunit.status"), "[[ALWAYS, {}]]")?;
+        for (index, duration) in tests.into_iter().enumerate() {
+            let name = match duration.as_millis() {
+                0 => format!("t{index:06}.js"),
+                millis => format!("t{index:06}-{millis}ms.js"),
+            };
+            fs::write(root.join("test/mjsunit").join(name), format!("// {index}\n"))?;
+        }
+        fs::write(
+            root.join("out/x64.release/v8_build_config.json"),
+            r#"{"current_cpu": "x64", "target_cpu": "x64", "v8_current_cpu": "x64", "v8_target_cpu": "x64", "is_debug": false, "dcheck_always_on": false, "is_component_build": false, "v8_enable_i18n_support": true}"#,
+        )?;
+        compile(root, &tree.shell())?;
+        Ok(tree)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn shell(&self) -> PathBuf {
+        self.root.join("out/x64.release/d8")
+    }
+
+    /// Makes the shell so large, with bytes that neither repeat nor compress. The system runs it as before.
+    pub(crate) fn inflate(&self, bytes: usize) -> Result<()> {
+        let mut shell = fs::read(self.shell())?;
+        let more = bytes.saturating_sub(shell.len());
+        shell.extend(noise(more, 1));
+        write_program(&self.shell(), &shell)
+    }
+
+    /// As a linker does after an edit: forty places where something was added, taken away or changed.
+    pub(crate) fn relink(&self, keep: usize) -> Result<()> {
+        let mut shell = fs::read(self.shell())?;
+        let length = shell.len();
+        for place in 1..40 {
+            let at = keep + place * (length - keep) / 41;
+            let (taken, added) = (place * 7 % 300, place * 13 % 400);
+            shell.splice(at..at + taken, noise(added, place as u64 + 100));
+        }
+        write_program(&self.shell(), &shell)
+    }
+}
+
+/// Written beside and moved, since the one there may be running.
+fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
+    let new = path.with_extension("new");
+    let mut file = fs::File::create(&new)?;
+    file.write_all(bytes)?;
+    file.set_permissions(fs::Permissions::from_mode(0o755))?;
+    drop(file);
+    fs::rename(new, path)?;
+    Ok(())
+}
+
+fn compile(folder: &Path, to: &Path) -> Result<()> {
+    let source = folder.join("shell.c");
+    fs::write(&source, SHELL)?;
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    // Static, as the floor of the other benchmarks; shared where the system has no static library.
+    for link in [&["-static"][..], &[]] {
+        let compiled = Command::new(&compiler).args(["-O2", "-w"]).args(link).arg("-o").arg(to).arg(&source).output()?;
+        if compiled.status.success() {
+            return Ok(());
+        }
+    }
+    Err(format!("{compiler} cannot compile the shell\nhint: a C compiler is needed; $CC names another").into())
+}
+
+/// Bytes that neither repeat nor compress.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes());
+    hasher.finalize_xof().fill(&mut bytes);
+    bytes
+}
