@@ -11,12 +11,11 @@ use crate::frontend::discover::groups;
 use crate::frontend::discover::matcher::{Patterns, nearest};
 use crate::frontend::discover::{DiscoverError, Suite, SuiteContext};
 use crate::frontend::properties::{Switches, variables};
-use crate::frontend::select::{Criteria, Filter, Listed, Selection, named, select};
+use crate::frontend::select::{Criteria, Listed, Selection, named, select};
 use crate::frontend::status::{StatusError, StatusFile, Variables, Warning};
 use crate::frontend::variants::VariantTable;
 use crate::frontend::words;
 
-use super::args::MarkFilter;
 
 /// Why the tests cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -147,17 +146,12 @@ fn switches<'a>(config: &Config, setup: &'a Setup) -> Switches<'a> {
 }
 
 fn criteria(config: &Config, setup: &Setup) -> Criteria {
-    let filter = |mark| match mark {
-        MarkFilter::Run => Filter::Run,
-        MarkFilter::Skip => Filter::Skip,
-        MarkFilter::Dontcare => Filter::Any,
-    };
     Criteria {
         dialect: config.dialect,
         variants: setup.variants.clone(),
-        slow: filter(config.slow),
-        pass_fail: filter(config.pass_fail),
-        flaky: filter(config.flaky),
+        slow: config.slow,
+        pass_fail: config.pass_fail,
+        flaky: config.flaky,
         run_skipped: config.args.run_skipped,
         shard: config.shard.map(|shard| (shard.count, shard.run)),
         seeds: config.seeds.count,

@@ -26,7 +26,7 @@ use crate::engine::{Engine, EngineError};
 use crate::frontend::dialect::{Dialect, Era, version};
 use crate::frontend::discover::{PYTHON, SuiteContext};
 use crate::frontend::features::{Features, features};
-use crate::frontend::lower::Lowering;
+use crate::frontend::lower::{Lowering, SERIALIZED};
 use crate::frontend::select::Selection;
 use crate::frontend::variants::VariantTable;
 use crate::report::{self, ReportConfig, Terminal, Wording};
@@ -235,7 +235,9 @@ fn execute(
     let mut loaded = load::load(config, setup, &context, engine, table)?;
     tell(config, matches, shell, &loaded.words);
     loaded.notices.iter().for_each(|notice| shell.note(notice));
+    let sancov_dir = config.args.sancov_dir.as_ref().map(|dir| dir.to_string_lossy());
     let lowering = Lowering {
+        sancov_dir: sancov_dir.as_deref(),
         context,
         build: &setup.build,
         engine,
@@ -300,9 +302,20 @@ impl Prepared<'_> {
         self.run(shell, roots)
     }
 
+    /// 2015's cctest does not make the folder its tests write to.
+    fn make_serialized(&self) -> Result<(), Failure> {
+        let suites = self.selection.suites.iter();
+        let cctest = suites.map(|listed| listed.suite.name()).any(|name| name == "cctest");
+        if cctest && self.config.dialect.era == Era::V2015 {
+            fs_err::create_dir_all(self.config.workspace.join(SERIALIZED)).map_err(Failure::Run)?;
+        }
+        Ok(())
+    }
+
     fn run(&self, shell: &Shell, roots: Roots) -> Result<u8, Failure> {
         let config = self.config;
         let mut sink = report::open(&self.report_config())?;
+        self.make_serialized()?;
         let mut history = History::load(&history_path(config, self.setup));
         let session = Session::new(self.plan(&history));
         let durations = self.durations(&history);
@@ -360,7 +373,8 @@ impl Prepared<'_> {
             remaining: summary.remaining,
         };
         let code = exit_code(dialect, &counts, summary.stop, self.selection.cases.len());
-        if summary.nothing_compared && summary.stop.is_none() {
+        let compared = !summary.nothing_compared || self.selection.cases.is_empty();
+        if !compared && summary.stop.is_none() {
             shell.error(NO_ALLOCATIONS);
             return 1;
         }
@@ -388,7 +402,8 @@ impl Prepared<'_> {
     ) -> Option<Line> {
         let wish = Wish {
             args: &self.config.args.mesh,
-            nonetwork: self.config.args.nonetwork,
+            // Coverage is written where a test runs.
+            nonetwork: self.config.args.nonetwork || self.config.args.sancov_dir.is_some(),
             prefix: &self.setup.prefix,
             engine: self.lowering.engine,
             workspace: &self.config.workspace,

@@ -218,6 +218,8 @@ pub enum Part {
     Files,
     /// A second helping of suite flags, where a suite has flags on both sides of the files.
     SuiteTail,
+    /// 2015's cctest: where a test leaves what the one that depends on it reads.
+    Serialized,
     /// Status-file flags that start with `--` (6.2's test262).
     StatusFlags,
     /// Feature flags (6.2's test262).
@@ -245,6 +247,8 @@ pub struct Recipe {
     pub dropped_flag: Option<&'static str>,
     /// Without variant, mode, source, suite and status flags (fuzzer).
     pub bare: bool,
+    /// 2015/6.2: flags a test has of itself, before those of status file and variant (preparser).
+    pub own_flags: Vec<String>,
     /// Environment of the test.
     pub env: Vec<(String, Arg)>,
     /// Factor on the timeout (wasm-js `META: timeout=long`: 10).
@@ -272,6 +276,7 @@ impl Recipe {
             layout: &[Part::TestFlags, Part::Mode, Part::Source, Part::Files],
             dropped_flag: None,
             bare: false,
+            own_flags: Vec::new(),
             env: Vec::new(),
             timeout_factor: 1,
             check,
@@ -501,7 +506,7 @@ impl Suite {
             Kind::WasmSpec => wasm::recipe_spec(self, context, test),
             Kind::WasmJs => wasm::recipe_js(self, context, test),
             Kind::Benchmarks => Ok(benchmarks::recipe(self, context, test)),
-            Kind::Preparser => preparser::recipe(self, test),
+            Kind::Preparser => preparser::recipe(self, context.dialect, test),
             Kind::Promises => Ok(others::recipe_promises(self, context, test)),
             Kind::FileCheck => others::recipe_filecheck(self, context, test),
             Kind::Debugging => others::recipe_debugging(self, context, test),

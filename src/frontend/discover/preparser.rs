@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Check, DiscoverError, Listing, Part, Recipe, Suite, SuiteContext, Test};
+use crate::frontend::dialect::Dialect;
 use crate::job::Arg;
 
 /// Defines what the files call and prints a JSON object a test.
@@ -84,15 +85,20 @@ fn read(text: &str) -> Result<Vec<Snippet>, String> {
 }
 
 /// Describes a test: the snippet on the command line, before the variant's flags.
-pub(super) fn recipe(suite: &Suite, test: &Test) -> Result<Recipe, DiscoverError> {
+pub(super) fn recipe(suite: &Suite, dialect: Dialect, test: &Test) -> Result<Recipe, DiscoverError> {
     let snippet = suite.snippets.get().and_then(|snippets| snippets.get(&*test.name));
     let path = || suite.root.join(&*test.name);
     let snippet = snippet.ok_or_else(|| DiscoverError::Vanished { path: path() })?;
+    let mut flags = vec!["-e".to_owned(), snippet.source.replace('\n', " ")];
+    flags.extend(snippet.throws.then(|| "--throws".to_owned()));
+    flags.extend(snippet.flags.iter().cloned());
     let mut recipe = Recipe::d8(Check::ExitCode);
-    recipe.files = vec![Arg::Text("-e".to_owned()), Arg::Text(snippet.source.replace('\n', " "))];
-    recipe.files.extend(snippet.throws.then(|| Arg::Text("--throws".to_owned())));
-    recipe.files.extend(snippet.flags.iter().cloned().map(Arg::Text));
-    recipe.layout = &[Part::Files, Part::TestFlags];
+    if dialect.is_old() {
+        recipe.own_flags = flags;
+        recipe.layout = &[Part::TestFlags];
+    } else {
+        recipe.files = flags.into_iter().map(Arg::Text).collect();
+    }
     Ok(recipe)
 }
 
