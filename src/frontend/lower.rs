@@ -154,7 +154,9 @@ impl Lowering<'_> {
     /// What results call the shell: 2015/6.2 name a suite's usual one, also where a test has its own.
     fn shell_name(&self, recipe: &Recipe) -> String {
         match &recipe.shell {
-            Shell::Named(name) if self.dialect().is_old() && name.starts_with("v8_simple_") => "d8".to_owned(),
+            Shell::Named(name) if self.dialect().is_old() && name.starts_with("v8_simple_") => {
+                "d8".to_owned()
+            }
             Shell::Named(name) => name.clone(),
             Shell::Command(_) => "command".to_owned(),
         }
