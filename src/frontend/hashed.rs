@@ -111,7 +111,7 @@ mod tests {
         let mut turned = variants;
         turned.rotate_left(1);
         assert_eq!(named(&turned, &set_order(&turned)), wanted);
-        assert_eq!(set_order::<&str>(&[]), []);
+        assert!(set_order::<&str>(&[]).is_empty());
     }
 
     #[test]

@@ -146,7 +146,10 @@ impl Lowering<'_> {
     /// The flags of a case's variant, with `--use-strict` where test262 doubles.
     pub fn variant_flags(&self, case: &Case) -> Vec<String> {
         let name = &self.selected[usize::from(case.subtest.variant)];
-        let mut flags = self.variants.flags(name, case.subtest.fast).to_vec();
+        let mut flags = match case.subtest.instead {
+            Some(flags) => flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            None => self.variants.flags(name, case.subtest.fast).to_vec(),
+        };
         flags.extend(case.subtest.strict.then(|| "--use-strict".to_owned()));
         flags
     }

@@ -381,7 +381,8 @@ impl Prepared<'_> {
             return 1;
         }
         if self.selection.cases.is_empty() && dialect.is_old() {
-            shell.print("Warning: no tests were run!");
+            let era_2015 = dialect.era == Era::V2015;
+            shell.print(if era_2015 { "No tests to run." } else { "Warning: no tests were run!" });
         }
         let json =
             self.config.args.json_test_results.is_some() || (self.config.args.time && !dialect.is_old());

@@ -5,7 +5,7 @@
 mod builtin;
 mod contradiction;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use contradiction::{Contradiction, FlagSets};
@@ -32,6 +32,9 @@ pub enum VariantError {
 /// Where a tree has its tables.
 const FILE: &str = "tools/testrunner/local/variants.py";
 
+/// Where 2015 has its table.
+const FILE_2015: &str = "tools/testrunner/local/testsuite.py";
+
 /// Names with flags, in the order of the file.
 type Flags = Vec<(String, Vec<String>)>;
 
@@ -55,7 +58,21 @@ pub struct VariantTable {
 impl VariantTable {
     /// Reads a tree's tables.
     pub fn read(workspace: &Path, runner: &Runner, dialect: Dialect) -> Self {
-        VariantTable::new(Tables::read(&workspace.join(FILE)), runner.lists(), dialect)
+        let mut table = VariantTable::new(Tables::read(&workspace.join(FILE)), runner.lists(), dialect);
+        if dialect.era == Era::V2015 {
+            table.take_2015(Tables::read(&workspace.join(FILE_2015)));
+        }
+        table
+    }
+
+    /// 2015 has one table, with other code.
+    fn take_2015(&mut self, mut tables: Tables) {
+        if let Some(flags) = tables.take("VARIANT_FLAGS", flag_table) {
+            self.names = flags.iter().map(|(name, _)| name.clone()).collect();
+            self.flags = flags.into_iter().collect();
+            self.own.push("VARIANT_FLAGS");
+        }
+        self.complaints.extend_from_slice(tables.complaints());
     }
 
     fn new(mut tables: Tables, lists: &Constants, dialect: Dialect) -> Self {
@@ -129,18 +146,21 @@ impl VariantTable {
                 None => return Err(self.unknown(name)),
             }
         }
+        if dialect.is_old() {
+            // As typed: 6.2 puts them into a set, whose order depends on that.
+            let mut seen = BTreeSet::new();
+            wanted.retain(|name| seen.insert(name.clone()));
+            return Ok(wanted);
+        }
         let mut variants: Vec<String> =
             self.names.iter().filter(|name| wanted.contains(name)).cloned().collect();
-        if !dialect.is_old() {
-            // V8's names for slow and fast ones, which a tree may have more of than it has variants.
-            let place = |name: &String| match (self.slow_first.contains(name), self.fast_last.contains(name))
-            {
-                (true, _) => 0,
-                (false, false) => 1,
-                (false, true) => 2,
-            };
-            variants.sort_by_key(place);
-        }
+        // V8's names for slow and fast ones, which a tree may have more of than it has variants.
+        let place = |name: &String| match (self.slow_first.contains(name), self.fast_last.contains(name)) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => 2,
+        };
+        variants.sort_by_key(place);
         Ok(variants)
     }
 
@@ -166,7 +186,7 @@ impl Builtin {
         use builtin::*;
         let plain = |flags, fast| Builtin { flags, fast, per_variant: &[], per_build: &[], per_extra: &[] };
         match dialect.era {
-            Era::V2015 => plain(FLAGS_2015, FAST_2015),
+            Era::V2015 => plain(FLAGS_2015, &[]),
             Era::V62 => plain(FLAGS_62, FAST_62),
             Era::V102 => Builtin {
                 flags: FLAGS_102,
