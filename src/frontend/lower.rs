@@ -3,6 +3,7 @@
 //! Reads the test's source through its suite; starts nothing and knows no worker. Called when a slot is about to run
 //! the case, so that no more command lines are in memory than run.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::build::Build;
@@ -44,6 +45,8 @@ pub struct Lowering<'a> {
     pub draw_seed: fn(case: u64) -> i64,
     /// Timeout before any factor.
     pub timeout: Duration,
+    /// `--sancov-dir`, as typed.
+    pub sancov_dir: Option<&'a str>,
 }
 
 /// A case ready to run and to be judged.
@@ -51,6 +54,8 @@ pub struct Lowering<'a> {
 pub struct Lowered {
     /// What runs.
     pub job: Job,
+    /// What must run before, with exit code 0; else its output is the test's (2015's cctest).
+    pub dependency: Option<Vec<Arg>>,
     /// How its output is judged.
     pub check: Check,
     /// The check is inverted.
@@ -83,7 +88,7 @@ impl Lowering<'_> {
     pub fn lower(&self, selection: &Selection, case: &Case, index: u32) -> Result<Lowered, DiscoverError> {
         let (suite, test) = selection.test(case);
         let recipe = suite.recipe(&self.context, test, &case.subtest)?;
-        let flags = Flags::of(self, case);
+        let flags = Flags::of(self, case, &recipe);
         let seed = self.seed_of(case, index);
         let parameters = self.parameters(&recipe, &flags, seed);
         let strict = case.subtest.strict;
@@ -100,10 +105,13 @@ impl Lowering<'_> {
             output: OUTPUT_CAP,
             ladder: self.dialect().ladder(),
         };
+        let argv = self.argv(&recipe, parameters);
+        let shell = self.shell_name(&recipe);
         Ok(Lowered {
+            dependency: test.dependency.as_deref().map(|other| dependency(&argv, &test.name, other)),
             job: Job {
                 id: JobId { run: 0, sequence: index, attempt: 0 },
-                argv: self.argv(&recipe, parameters),
+                argv,
                 env: self.environment(&recipe),
                 cwd: RootedPath { root: Root::Workspace, path: String::new() },
                 limits,
@@ -112,10 +120,7 @@ impl Lowering<'_> {
             expectation: if wrapped { Expectation::only_pass() } else { expectation },
             contradiction,
             expected_file: recipe.expected_file,
-            shell: match &recipe.shell {
-                Shell::Named(name) => name.clone(),
-                Shell::Command(_) => "command".to_owned(),
-            },
+            shell,
             check: if wrapped { Check::ExitCode } else { recipe.check },
             variant_flags: flags.variant,
             test_flags: flags.test,
@@ -128,7 +133,7 @@ impl Lowering<'_> {
     pub fn suits_predictable(&self, selection: &Selection, case: &Case) -> bool {
         let (suite, test) = selection.test(case);
         let Ok(recipe) = suite.recipe(&self.context, test, &case.subtest) else { return true };
-        let flags = Flags::of(self, case);
+        let flags = Flags::of(self, case, &recipe);
         let expected = expectation(&case.matched, self.dialect(), suite.is_test262(), case.subtest.strict);
         let fails = recipe.negative
             || case.subtest.reverse
@@ -141,9 +146,23 @@ impl Lowering<'_> {
     /// The flags of a case's variant, with `--use-strict` where test262 doubles.
     pub fn variant_flags(&self, case: &Case) -> Vec<String> {
         let name = &self.selected[usize::from(case.subtest.variant)];
-        let mut flags = self.variants.flags(name, case.subtest.fast).to_vec();
+        let mut flags = match case.subtest.instead {
+            Some(flags) => flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            None => self.variants.flags(name, case.subtest.fast).to_vec(),
+        };
         flags.extend(case.subtest.strict.then(|| "--use-strict".to_owned()));
         flags
+    }
+
+    /// What results call the shell: 2015/6.2 name a suite's usual one, also where a test has its own.
+    fn shell_name(&self, recipe: &Recipe) -> String {
+        match &recipe.shell {
+            Shell::Named(name) if self.dialect().is_old() && name.starts_with("v8_simple_") => {
+                "d8".to_owned()
+            }
+            Shell::Named(name) => name.clone(),
+            Shell::Command(_) => "command".to_owned(),
+        }
     }
 
     fn seed_of(&self, case: &Case, index: u32) -> i64 {
@@ -221,6 +240,7 @@ impl Lowering<'_> {
                 Part::Suite => parameters.extend(texts(&recipe.suite_flags)),
                 Part::Files => parameters.extend(self.files(recipe)),
                 Part::SuiteTail => parameters.extend(texts(&recipe.suite_tail)),
+                Part::Serialized => parameters.extend(serialized(recipe, flags)),
                 Part::StatusFlags => parameters.extend(texts(&flags.status)),
                 Part::Features => parameters.extend(texts(&recipe.feature_flags)),
             }
@@ -240,7 +260,8 @@ impl Lowering<'_> {
     }
 
     fn environment(&self, recipe: &Recipe) -> Vec<(String, Arg)> {
-        let mut env = sanitizer_environment(self.build, self.dialect());
+        let workspace = self.context.workspace;
+        let mut env = sanitizer_environment(self.build, self.dialect(), workspace, self.sancov_dir);
         env.extend(recipe.env.iter().cloned());
         env
     }
@@ -276,6 +297,28 @@ impl Lowering<'_> {
     }
 }
 
+/// Where a test of 2015's cctest leaves what another one reads, below the checkout.
+pub const SERIALIZED: &str = "out/.serdes";
+
+/// The option that names that file: after the test and its flags.
+fn serialized(recipe: &Recipe, flags: &Flags) -> Option<Arg> {
+    let name = recipe.files.first().and_then(text_of)?;
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let flags = flags.test.concat().replace('-', "_");
+    let path = RootedPath { root: Root::Workspace, path: format!("{SERIALIZED}/serdes_{last}{flags}") };
+    let before = "--testing_serialization_file=".to_owned();
+    Some(Arg::Within { before, path, after: String::new() })
+}
+
+/// The command line of the test that must have run before: the same with the other name.
+fn dependency(argv: &[Arg], name: &str, dependency: &str) -> Vec<Arg> {
+    let replaced = |arg: &Arg| match arg {
+        Arg::Text(text) => Arg::Text(text.replace(name, dependency)),
+        other => other.clone(),
+    };
+    argv.iter().map(replaced).collect()
+}
+
 fn text_of(arg: &Arg) -> Option<String> {
     match arg {
         Arg::Text(text) => Some(text.clone()),
@@ -289,15 +332,15 @@ struct Flags {
     variant: Vec<String>,
     /// Of the status file, starting `--`.
     status: Vec<String>,
-    /// Of the variant and of `'Flags: …'` outcomes.
+    /// Of the test itself, of the variant and of `'Flags: …'` outcomes.
     test: Vec<String>,
 }
 
 impl Flags {
-    fn of(lowering: &Lowering<'_>, case: &Case) -> Self {
+    fn of(lowering: &Lowering<'_>, case: &Case, recipe: &Recipe) -> Self {
         let variant = lowering.variant_flags(case);
         let matched = &case.matched;
-        let test = [&matched.flags[..], &variant, &matched.late_flags].concat();
+        let test = [&recipe.own_flags[..], &matched.flags, &variant, &matched.late_flags].concat();
         let status = matched.status_flags.clone();
         Flags { variant, status, test }
     }
@@ -313,7 +356,12 @@ fn without(flags: &[String], dropped: Option<&str>) -> Vec<Arg> {
 }
 
 /// What sanitizer builds want in their environment (reference §5.4).
-fn sanitizer_environment(build: &Build, dialect: Dialect) -> Vec<(String, Arg)> {
+fn sanitizer_environment(
+    build: &Build,
+    dialect: Dialect,
+    workspace: &Path,
+    sancov_dir: Option<&str>,
+) -> Vec<(String, Arg)> {
     let file = |before: &str, path: &str, after: &str| Arg::Within {
         before: before.to_owned(),
         path: RootedPath { root: Root::Workspace, path: path.to_owned() },
@@ -332,6 +380,12 @@ fn sanitizer_environment(build: &Build, dialect: Dialect) -> Vec<(String, Arg)> 
     let suppressions = "tools/sanitizers/tsan_suppressions.txt";
     let any = |names: [&str; 2]| names.iter().any(|name| build.is(name));
     let since_62 = dialect.era >= Era::V62;
+    // Two paths in one value: the symbolizer's is this machine's own, as text; no peer has the program anyway.
+    let tsan_before = if since_62 {
+        format!("external_symbolizer_path={} suppressions=", workspace.join(SYMBOLIZER).display())
+    } else {
+        "suppressions=".to_owned()
+    };
     let mut env = Vec::new();
     let mut set = |applies: bool, name: &str, value: Arg| {
         if applies {
@@ -346,14 +400,15 @@ fn sanitizer_environment(build: &Build, dialect: Dialect) -> Vec<(String, Arg)> 
     );
     set(since_62 && any(["ubsan_vptr", "ubsan"]), "UBSAN_OPTIONS", symbolizer("print_stacktrace=1:", ""));
     set(since_62 && build.is("msan"), "MSAN_OPTIONS", symbolizer("", ""));
-    // Both paths of this one stand in the checkout; the symbolizer's is left to the sanitizer's own search.
-    set(
-        build.is("tsan"),
-        "TSAN_OPTIONS",
-        file("suppressions=", suppressions, if since_62 { tsan } else { "" }),
-    );
+    set(build.is("tsan"), "TSAN_OPTIONS", file(&tsan_before, suppressions, if since_62 { tsan } else { "" }));
     set(build.is("sandbox_hardware_support"), "LD_BIND_NOW", Arg::Text("1".to_owned()));
     set(build.is("sandbox_hardware_support"), "GLIBC_TUNABLES", Arg::Text("glibc.pthread.rseq=0".to_owned()));
+    if let Some(dir) = sancov_dir {
+        // Coverage wins over what an ASAN build wants.
+        env.retain(|(name, _)| name != "ASAN_OPTIONS");
+        let before = format!("coverage=1:coverage_dir={dir}:");
+        env.push(("ASAN_OPTIONS".to_owned(), symbolizer(&before, ":allow_user_segv_handler=1")));
+    }
     env
 }
 

@@ -470,7 +470,8 @@ mod tests {
     }
 
     fn has_results(out: &[Action]) -> bool {
-        let is = |action: &Action| matches!(action, Action::SendWork { purpose: Purpose::Results { .. }, .. });
+        let is =
+            |action: &Action| matches!(action, Action::SendWork { purpose: Purpose::Results { .. }, .. });
         out.iter().any(is)
     }
 
@@ -480,7 +481,7 @@ mod tests {
         let (mut inbound, mut out) = (Inbound::new(1), Vec::new());
         let canary = job(u32::MAX);
         let open = RunOpen { run: RunId(1), inputs: Vec::new(), canary, answer: ByteBuf::new() };
-        inbound.open(peer, open, &mut out);
+        inbound.open(peer, open, at(0), &mut out);
         inbound.prepared(peer, RunId(1), Ok(()), &mut out);
         let offer = Offer {
             run: RunId(1),

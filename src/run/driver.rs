@@ -18,7 +18,7 @@ use super::session::{Assignment, Outcome, Session};
 use crate::frontend::discover::DiscoverError;
 use crate::frontend::lower::{Lowered, Lowering};
 use crate::frontend::select::Selection;
-use crate::job::{Captured, Exit, JobId, Output};
+use crate::job::{Captured, Exit, JobId, Output, Status};
 use crate::report::Sink;
 use crate::schedule::dispatch::{
     Action, Class, Config as DispatchConfig, Dispatch, Ending as TaskEnding, Kind, Spec, TaskId, WorkerId,
@@ -70,6 +70,8 @@ struct Task {
     lowered: Option<Arc<Prepared>>,
     /// The unexpected result of a peer that this run is to confirm.
     doubted: Option<Doubt>,
+    /// How long the test it depends on took; none while that has not run.
+    depended: Option<Duration>,
 }
 
 /// A case ready to run, and as people see it.
@@ -201,7 +203,18 @@ impl Driver<'_, '_> {
             None => (self.spec(assignment), None, None),
         };
         let task = self.dispatch.submit(spec, self.at());
-        self.tasks.insert(task, Task { assignment, spec, lowered, doubted });
+        self.tasks.insert(task, Task { assignment, spec, lowered, doubted, depended: None });
+    }
+
+    /// A test whose dependency has run: it runs now, unless that failed or everything stops.
+    fn after_dependency(&mut self, task: Task, prepared: &Arc<Prepared>, output: &Output) {
+        if self.session.stopped().is_some() {
+            self.session.abandoned(task.assignment.case);
+            return;
+        }
+        let id = self.dispatch.submit(task.spec, self.at());
+        let lowered = Some(prepared.clone());
+        self.tasks.insert(id, Task { lowered, depended: Some(output.duration), ..task });
     }
 
     fn spec(&self, Assignment { case, run }: Assignment) -> Spec {
@@ -234,6 +247,10 @@ impl Driver<'_, '_> {
             Ok(Some(prepared)) => {
                 let mut job = prepared.lowered.job.clone();
                 job.id = id;
+                let depends = self.tasks.get(&task).is_some_and(|task| task.depended.is_none());
+                if let Some(argv) = prepared.lowered.dependency.clone().filter(|_| depends) {
+                    job.argv = argv;
+                }
                 self.workers.start(worker, job);
             }
             Ok(None) => {}
@@ -323,9 +340,14 @@ impl Driver<'_, '_> {
         self.judge(task, worker, output);
     }
 
-    fn judge(&mut self, task: Task, worker: Option<WorkerId>, output: Output) {
+    fn judge(&mut self, task: Task, worker: Option<WorkerId>, mut output: Output) {
         let Some(prepared) = task.lowered.clone() else { return self.never_ran(task.assignment, output) };
         let lowered = &prepared.lowered;
+        let depends = lowered.dependency.is_some() && task.depended.is_none();
+        if depends && output.exit == Exit::Ended(Status::Code(0)) {
+            return self.after_dependency(task, &prepared, &output);
+        }
+        output.duration += task.depended.unwrap_or_default();
         let judgement = judge(&lowered.check, lowered.negative, &output, self.run.describe.dialect);
         let unexpected = match self.predictable_step(task.assignment, &output) {
             Some(Step::Again) => return,
@@ -399,7 +421,7 @@ impl Driver<'_, '_> {
         &mut self,
         assignment: Assignment,
         prepared: &Prepared,
-        output: Output,
+        mut output: Output,
         judgement: Judgement,
         unexpected: bool,
         worker: Option<WorkerId>,
@@ -417,6 +439,9 @@ impl Driver<'_, '_> {
         }
         if unexpected && self.run.regenerate {
             self.regenerate(&prepared.lowered, &output);
+        }
+        if let Some(shown) = judgement.shown {
+            output.stdout.bytes = shown.into_bytes();
         }
         let file = prepared.lowered.expected_file.as_deref();
         let details = unexpected.then(|| details(&prepared.lowered.check, file, &output)).flatten();

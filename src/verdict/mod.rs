@@ -27,13 +27,15 @@ pub struct Judgement {
     pub crashed: bool,
     /// Where the check found the output to differ.
     pub difference: Option<String>,
+    /// What V8 shows in place of standard output (mkgrokdump).
+    pub shown: Option<String>,
 }
 
 /// Says what a finished job amounts to.
 ///
 /// The order is V8's: a crash, a timeout, then the suite's own check, inverted for negative tests.
 pub fn judge(check: &Check, negative: bool, output: &Output, dialect: Dialect) -> Judgement {
-    let settled = |actual, crashed| Judgement { actual, crashed, difference: None };
+    let settled = |actual, crashed| Judgement { actual, crashed, difference: None, shown: None };
     match &output.exit {
         Exit::NotStarted(_) | Exit::Lost(_) | Exit::Cancelled => settled(None, false),
         Exit::TimedOut(_) => settled(Some(Actual::Timeout), false),
@@ -42,7 +44,8 @@ pub fn judge(check: &Check, negative: bool, output: &Output, dialect: Dialect) -
             let finding = examine(check, *status, output, dialect);
             let failed = finding.failed != negative;
             let actual = Some(if failed { Actual::Fail } else { Actual::Pass });
-            Judgement { actual, crashed: false, difference: finding.details.filter(|_| failed) }
+            let difference = finding.details.filter(|_| failed);
+            Judgement { actual, crashed: false, difference, shown: finding.shown }
         }
     }
 }
@@ -68,15 +71,17 @@ struct Finding {
     failed: bool,
     /// How it differs.
     details: Option<String>,
+    /// What is shown in place of standard output.
+    shown: Option<String>,
 }
 
 impl Finding {
     fn failed_if(failed: bool) -> Self {
-        Finding { failed, details: None }
+        Finding { failed, ..Finding::default() }
     }
 
     fn difference(details: Option<String>) -> Self {
-        Finding { failed: details.is_some(), details }
+        Finding { failed: details.is_some(), details, shown: None }
     }
 }
 
@@ -103,7 +108,7 @@ fn examine(check: &Check, status: Status, output: &Output, dialect: Dialect) -> 
         Check::Test262 { exception, completes } => {
             Finding::failed_if(test262_failed(exception.as_deref(), *completes, exited_zero, &stdout()))
         }
-        Check::Grokdump { expected } => Finding::failed_if(grokdump_failed(expected, &stdout(), dialect)),
+        Check::Grokdump { expected } => grokdump(expected, &stdout(), dialect),
         Check::AllRun => {
             let text = stdout();
             Finding::failed_if(
@@ -150,16 +155,25 @@ fn thrown_after_drive(line: &str) -> Option<&str> {
     (!name.is_empty() && (tail.is_empty() || tail.starts_with(": "))).then_some(name)
 }
 
-/// mkgrokdump: the lines of the checked-in file, or a build that is not for shipping (reference §4.11).
-fn grokdump_failed(expected: &str, stdout: &str, dialect: Dialect) -> bool {
+/// mkgrokdump: the lines of the checked-in file, or a build that is not for shipping (reference §4.11). Where a build
+/// for shipping differs, V8 shows how instead of the output.
+fn grokdump(expected: &str, stdout: &str, dialect: Dialect) -> Finding {
     let lines = |text: &str| -> Vec<String> {
-        lines::split(text, dialect)
-            .into_iter()
-            .filter(|line| !line.trim().is_empty())
-            .map(str::to_owned)
-            .collect()
+        lines::split(text, dialect).into_iter().map(|line| format!("{line}\n")).collect()
     };
-    lines(expected) != lines(stdout) && !stdout.contains("generated from a non-shipping build")
+    let (wanted, got) = (lines(expected), lines(stdout));
+    if wanted == got || stdout.contains("generated from a non-shipping build") {
+        return Finding::default();
+    }
+    let shown = if stdout.contains("generated from a shipping build") {
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let got: Vec<&str> = got.iter().map(String::as_str).collect();
+        diff::unified(&wanted, &got, "expected_path", "")
+            .map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    } else {
+        Some(format!("Unexpected output:\n\n{stdout}"))
+    };
+    Finding { failed: true, details: None, shown }
 }
 
 #[cfg(test)]
@@ -254,5 +268,26 @@ mod tests {
             actual(&check, false, zero(), "# generated from a non-shipping build"),
             Some(Actual::Pass)
         );
+    }
+
+    #[test]
+    fn a_blank_line_more_fails_a_grokdump() {
+        let check = Check::Grokdump { expected: "a\nb\n".into() };
+        assert_eq!(actual(&check, false, Exit::Ended(Status::Code(0)), "a\n\nb\n"), Some(Actual::Fail));
+    }
+
+    #[test]
+    fn a_wrong_grokdump_is_shown_as_v8_shows_it() {
+        let check = Check::Grokdump { expected: "a\nb\n".into() };
+        let shown = |text: &str| {
+            let output = output(Exit::Ended(Status::Code(0)), text);
+            judge(&check, false, &output, Dialect::new(Era::V62)).shown
+        };
+        assert_eq!(shown("oops\n").unwrap(), "Unexpected output:\n\noops\n");
+        let shipping = "a\n# generated from a shipping build\n";
+        let difference =
+            "--- expected_path\n+++ \n@@ -1,2 +1,2 @@\n a\n-b\n+# generated from a shipping build";
+        assert_eq!(shown(shipping).unwrap(), difference);
+        assert_eq!(shown("a\nb\n"), None);
     }
 }

@@ -27,18 +27,6 @@ pub enum Progress {
     Plain,
 }
 
-/// `run|skip|dontcare`: what to do with tests that carry a mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum MarkFilter {
-    /// Only those.
-    Run,
-    /// All but those.
-    Skip,
-    /// Does not matter.
-    #[default]
-    Dontcare,
-}
-
 /// What runs the JavaScript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum EngineName {
@@ -138,15 +126,15 @@ pub struct Args {
     /// 2015: only the stress variant.
     #[arg(long, help_heading = "Selection")]
     pub stress_only: bool,
-    /// Tests marked SLOW.
-    #[arg(long, value_enum, default_value = "dontcare", help_heading = "Selection")]
-    pub slow_tests: MarkFilter,
-    /// Tests that may pass or fail.
-    #[arg(long, value_enum, default_value = "dontcare", help_heading = "Selection")]
-    pub pass_fail_tests: MarkFilter,
-    /// 2015: tests marked FLAKY.
-    #[arg(long, value_enum, default_value = "dontcare", help_heading = "Selection")]
-    pub flaky_tests: MarkFilter,
+    /// Tests marked SLOW: run, skip or dontcare.
+    #[arg(long, value_name = "CHOICE", default_value = "dontcare", help_heading = "Selection")]
+    pub slow_tests: String,
+    /// Tests that may pass or fail: run, skip or dontcare.
+    #[arg(long, value_name = "CHOICE", default_value = "dontcare", help_heading = "Selection")]
+    pub pass_fail_tests: String,
+    /// 2015: tests marked FLAKY: run, skip or dontcare.
+    #[arg(long, value_name = "CHOICE", default_value = "dontcare", help_heading = "Selection")]
+    pub flaky_tests: String,
     /// Variants default and stress, without slow and pass|fail tests.
     #[arg(long, help_heading = "Selection")]
     pub quickcheck: bool,
@@ -195,13 +183,13 @@ pub struct Args {
     #[arg(long, default_value_t = 0, allow_negative_numbers = true, help_heading = "Running")]
     pub random_seed: i64,
     /// Run each test this many times with different seeds; 0: for ever.
-    #[arg(long, default_value_t = 1, help_heading = "Running")]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = at_least_0, help_heading = "Running")]
     pub random_seed_stress_count: u32,
     /// Run a failing test again up to this many times.
-    #[arg(long, default_value_t = 0, help_heading = "Running")]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = at_least_0, help_heading = "Running")]
     pub rerun_failures_count: u32,
     /// At most this many reruns (until 6.2: rerun tests) in all.
-    #[arg(long, default_value_t = 100, help_heading = "Running")]
+    #[arg(long, default_value_t = 100, allow_negative_numbers = true, value_parser = at_least_0, help_heading = "Running")]
     pub rerun_failures_max: u32,
     /// Stop after this many failures; 0: never.
     #[arg(long, value_name = "N", help_heading = "Running")]
@@ -355,6 +343,12 @@ pub struct Args {
     pub download_data_only: bool,
 }
 
+/// A count: V8 takes any integer, and one below 0 for 0.
+fn at_least_0(text: &str) -> Result<u32, std::num::ParseIntError> {
+    let number: i64 = text.trim().parse()?;
+    Ok(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
+}
+
 /// First and last era that knew an option; options missing here are known everywhere (or are ours).
 const ERAS: &[(&str, Era, Era)] = &[
     ("mode", Era::V2015, Era::V157),
@@ -479,9 +473,7 @@ mod tests {
 
     #[test]
     fn bad_options_and_choices_are_errors() {
-        for line in
-            [&["--no-such-option"][..], &["-p", "rainbow"], &["-j", "many"], &["--slow-tests", "maybe"]]
-        {
+        for line in [&["--no-such-option"][..], &["-p", "rainbow"], &["-j", "many"]] {
             let error = Args::command().try_get_matches_from([&["run-tests"], line].concat()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line:?}");
         }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::args::{Args, EngineName, Framework, MarkFilter, typed, unknown_to};
+use super::args::{Args, EngineName, Framework, typed, unknown_to};
 use crate::frontend::build::{self, Build, BuildError, Properties, Property, Wanted};
 use crate::frontend::dialect::{Dialect, DialectError, Era};
 use crate::frontend::runner::Runner;
+use crate::frontend::select::Filter;
 use crate::frontend::variants::{VariantError, VariantTable};
 
 /// Why a command line cannot be followed.
@@ -31,6 +32,14 @@ pub enum ConfigError {
         era: Era,
         /// Which eras knew it.
         known: String,
+    },
+    /// What to do with marked tests, in V8's words.
+    #[error("Unknown {what} mode {choice}\nhint: run, skip or dontcare")]
+    UnknownChoice {
+        /// Which mark.
+        what: &'static str,
+        /// What was typed.
+        choice: String,
     },
     /// Options that exclude each other.
     #[error("{0}")]
@@ -131,11 +140,11 @@ pub struct Config {
     /// Things to say before the run.
     pub notices: Vec<String>,
     /// Filter on SLOW.
-    pub slow: MarkFilter,
+    pub slow: Filter,
     /// Filter on PASS+FAIL.
-    pub pass_fail: MarkFilter,
+    pub pass_fail: Filter,
     /// Filter on FLAKY.
-    pub flaky: MarkFilter,
+    pub flaky: Filter,
     /// Failures after which the run stops; 0 is never.
     pub failure_limit: usize,
 }
@@ -199,20 +208,27 @@ pub fn configure(
     refuse_unknown(dialect, matches)?;
     refuse_unsupported(args)?;
     refuse_clashes(args, dialect)?;
+    let sancov_dir = args.sancov_dir.as_ref().map(|dir| workspace.join(dir));
+    if let Some(dir) = sancov_dir.filter(|dir| !dir.exists()) {
+        return Err(ConfigError::NoSancovDir(dir));
+    }
     let mut notices = Vec::new();
+    if args.sancov_dir.is_some() {
+        notices.push("coverage files keep their process ids in their names and are not merged".to_owned());
+    }
     let tests = tests(args, here)?;
     let tests_named = !tests.is_empty();
     let seeds = seeds(args, dialect, random);
     let shard = shard(args, dialect, &mut notices);
-    let quick = |filter| if args.quickcheck { MarkFilter::Skip } else { filter };
+    let quick = |filter| if args.quickcheck { Filter::Skip } else { filter };
     Ok(Config {
         test_root: args.test_root.as_ref().map_or_else(|| workspace.join("test"), |dir| workspace.join(dir)),
         engine: if args.sample && !typed(matches, "engine") { EngineName::Embedded } else { args.engine },
         timeout: timeout(args, dialect)?,
         jobs: if args.j > 0 { args.j } else { processors() },
-        slow: quick(args.slow_tests),
-        pass_fail: quick(args.pass_fail_tests),
-        flaky: quick(args.flaky_tests),
+        slow: quick(filter("slow test", &args.slow_tests)?),
+        pass_fail: quick(filter("pass|fail test", &args.pass_fail_tests)?),
+        flaky: quick(filter("flaky test", &args.flaky_tests)?),
         failure_limit: args.exit_after_n_failures.unwrap_or_else(|| dialect.default_failure_limit()),
         tests: match (tests_named, args.sample) {
             (true, _) => tests,
@@ -228,6 +244,16 @@ pub fn configure(
         shard,
         notices,
     })
+}
+
+/// `run`, `skip` or `dontcare`; `what` is V8's name for the kind of test.
+fn filter(what: &'static str, choice: &str) -> Result<Filter, ConfigError> {
+    match choice {
+        "run" => Ok(Filter::Run),
+        "skip" => Ok(Filter::Skip),
+        "dontcare" => Ok(Filter::Any),
+        _ => Err(ConfigError::UnknownChoice { what, choice: choice.to_owned() }),
+    }
 }
 
 fn processors() -> usize {
@@ -280,11 +306,11 @@ fn refuse_clashes(args: &Args, dialect: Dialect) -> Result<(), ConfigError> {
         ),
         (modern && args.quickcheck && typed_variants, "Use only one of --quickcheck or --variants."),
         (
-            modern && args.quickcheck && args.slow_tests != MarkFilter::Dontcare,
+            modern && args.quickcheck && args.slow_tests != "dontcare",
             "Use only one of --quickcheck or --slow-tests.",
         ),
         (
-            modern && args.quickcheck && args.pass_fail_tests != MarkFilter::Dontcare,
+            modern && args.quickcheck && args.pass_fail_tests != "dontcare",
             "Use only one of --quickcheck or --pass-fail-tests.",
         ),
         (
@@ -327,7 +353,8 @@ fn seeds(args: &Args, dialect: Dialect, random: impl Fn() -> i64) -> Seeds {
     let given = (args.random_seed != 0).then_some(args.random_seed);
     let count = args.random_seed_stress_count;
     // With several seeds a test, each subtest draws its own unless one was given.
-    let own = count != 1 && (dialect.era != Era::V2015);
+    // Until 6.2 a count below 1 is 1.
+    let own = if dialect.is_old() { count > 1 } else { count != 1 };
     Seeds { run: given.or_else(|| (!own).then(random)), count }
 }
 
@@ -403,6 +430,8 @@ impl Config {
             ("no_i18n", args.no_i18n),
             ("no_snap", args.no_snap),
             ("predictable", args.predictable),
+            // Only 6.2 asks for it by hand; later builds say it themselves.
+            ("cfi_vptr", args.cfi_vptr),
         ]
         .map(|(name, value)| (name.to_owned(), Property::Bool(value)))
         .into_iter()

@@ -26,7 +26,7 @@ use crate::engine::{Engine, EngineError};
 use crate::frontend::dialect::{Dialect, Era, version};
 use crate::frontend::discover::{PYTHON, SuiteContext};
 use crate::frontend::features::{Features, features};
-use crate::frontend::lower::{Lowering, is_heavy};
+use crate::frontend::lower::{Lowering, SERIALIZED, is_heavy};
 use crate::frontend::select::{Case, Selection};
 use crate::frontend::variants::VariantTable;
 use crate::report::{self, ReportConfig, Terminal, Wording};
@@ -130,10 +130,13 @@ fn run(
     }
     config.notices.iter().for_each(|notice| shell.note(notice));
     let table = VariantTable::read(&config.workspace, &config.runner, config.dialect);
+    let (features, unread) = features(&config.test_root, config.dialect);
+    let complaints = config.runner.complaints().iter().chain(table.complaints()).chain(&unread);
+    complaints.for_each(|complaint| shell.warn(complaint));
     let mut code = 0;
     let (engine, setups) = setups(&config, matches, &here, &table, shell)?;
     for setup in &setups {
-        let this = execute(&config, matches, setup, &engine, &table, shell)?;
+        let this = execute(&config, matches, setup, &engine, (&table, &features), shell)?;
         code = if code == 0 { this } else { code };
         if interrupted(this, config.dialect) {
             break;
@@ -200,7 +203,7 @@ fn execute(
     matches: &ArgMatches,
     setup: &Setup,
     engine: &Engine,
-    table: &VariantTable,
+    (table, features): (&VariantTable, &Features),
     shell: &Shell,
 ) -> Result<u8, Failure> {
     let roots = Roots {
@@ -221,7 +224,6 @@ fn execute(
         backend::ask(&words, &config.workspace, &slot_config(config.dialect))
             .map_err(|error| error.to_string())
     };
-    let features: Features = features(&config.test_root, config.dialect);
     let context = SuiteContext {
         workspace: &config.workspace,
         test_root: &config.test_root,
@@ -230,13 +232,15 @@ fn execute(
         i18n: setup.build.i18n(),
         no_harness: config.args.no_harness,
         lister: &lister,
-        features: &features,
+        features,
         seed: config.seeds.run.unwrap_or(0),
     };
     let mut loaded = load::load(config, setup, &context, engine, table)?;
     tell(config, matches, shell, &loaded.words);
     loaded.notices.iter().for_each(|notice| shell.note(notice));
+    let sancov_dir = config.args.sancov_dir.as_ref().map(|dir| dir.to_string_lossy());
     let lowering = Lowering {
+        sancov_dir: sancov_dir.as_deref(),
         context,
         build: &setup.build,
         engine,
@@ -301,9 +305,20 @@ impl Prepared<'_> {
         self.run(shell, roots)
     }
 
+    /// 2015's cctest does not make the folder its tests write to.
+    fn make_serialized(&self) -> Result<(), Failure> {
+        let suites = self.selection.suites.iter();
+        let cctest = suites.map(|listed| listed.suite.name()).any(|name| name == "cctest");
+        if cctest && self.config.dialect.era == Era::V2015 {
+            fs_err::create_dir_all(self.config.workspace.join(SERIALIZED)).map_err(Failure::Run)?;
+        }
+        Ok(())
+    }
+
     fn run(&self, shell: &Shell, roots: Roots) -> Result<u8, Failure> {
         let config = self.config;
         let mut sink = report::open(&self.report_config())?;
+        self.make_serialized()?;
         let mut history = History::load(&history_path(config, self.setup));
         let session = Session::new(self.plan());
         let specs = self.specs(&history);
@@ -360,12 +375,14 @@ impl Prepared<'_> {
             remaining: summary.remaining,
         };
         let code = exit_code(dialect, &counts, summary.stop, self.selection.cases.len());
-        if summary.nothing_compared && summary.stop.is_none() {
+        let compared = !summary.nothing_compared || self.selection.cases.is_empty();
+        if !compared && summary.stop.is_none() {
             shell.error(NO_ALLOCATIONS);
             return 1;
         }
         if self.selection.cases.is_empty() && dialect.is_old() {
-            shell.print("Warning: no tests were run!");
+            let era_2015 = dialect.era == Era::V2015;
+            shell.print(if era_2015 { "No tests to run." } else { "Warning: no tests were run!" });
         }
         let json =
             self.config.args.json_test_results.is_some() || (self.config.args.time && !dialect.is_old());
@@ -382,7 +399,8 @@ impl Prepared<'_> {
     async fn mesh(&self, specs: &[Spec], slots: usize, run: u64, shell: &Shell) -> Option<Mesh> {
         let wish = Wish {
             args: &self.config.args.mesh,
-            nonetwork: self.config.args.nonetwork,
+            // Coverage is written where a test runs.
+            nonetwork: self.config.args.nonetwork || self.config.args.sancov_dir.is_some(),
             prefix: &self.setup.prefix,
             engine: self.lowering.engine,
             workspace: &self.config.workspace,
@@ -414,7 +432,8 @@ impl Prepared<'_> {
                 None => Estimate::Unknown,
             };
             Spec {
-                local_only: !self.setup.prefix.is_empty(),
+                // What a dependency leaves behind is on the machine that ran it.
+                local_only: !self.setup.prefix.is_empty() || self.selection.test(case).1.dependency.is_some(),
                 heavy: args.swarming && is_heavy(case),
                 ..Spec::new(estimate, self.lowering.timeout)
             }

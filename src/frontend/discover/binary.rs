@@ -38,13 +38,14 @@ fn sorted(mut names: Vec<String>) -> Listing {
     Listing::of_names(names)
 }
 
-/// 2015: `name<dependency`; entries without `<` are no tests.
+/// 2015: `file/name<dependency`, the dependency in the same file; entries without `<` are no tests.
 fn with_dependencies(text: &str) -> Listing {
     let mut tests: Vec<Test> = text
         .split_whitespace()
         .filter_map(|entry| entry.split_once('<'))
         .map(|(name, dependency)| Test {
-            dependency: (!dependency.is_empty()).then(|| dependency.into()),
+            dependency: (!dependency.is_empty())
+                .then(|| format!("{}/{dependency}", name.split('/').next().unwrap_or_default()).into()),
             ..Test::named(name.to_owned(), None)
         })
         .collect();
@@ -69,11 +70,10 @@ fn marked(text: &str) -> Result<Vec<String>, String> {
 pub(super) fn recipe_cctest(test: &Test, context: &SuiteContext<'_>) -> Recipe {
     let mut recipe = Recipe::new(Shell::Named("cctest".to_owned()), Check::ExitCode);
     recipe.files = vec![Arg::Text(test.name.to_string())];
-    recipe.layout = &[Part::TestFlags, Part::Files, Part::Mode, Part::SuiteTail];
-    if context.dialect.era == Era::V2015 {
-        let name = format!("serdes_{}", test.name.replace('/', "_"));
-        recipe.suite_tail = vec![format!("--testing_serialization_file=out/.serdes/{name}")];
-    }
+    recipe.layout = match context.dialect.era {
+        Era::V2015 => &[Part::TestFlags, Part::Files, Part::Mode, Part::Serialized],
+        _ => &[Part::TestFlags, Part::Files, Part::Mode],
+    };
     recipe
 }
 
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn three_listing_formats_of_cctest() {
-        let old = with_dependencies("test-a/X<\ntest-a/Y<test-a/X\nnoise\n");
+        let old = with_dependencies("test-a/X<\ntest-a/Y<X\nnoise\n");
         assert_eq!(old.tests.len(), 2);
         assert_eq!(old.tests[1].dependency.as_deref(), Some("test-a/X"));
         let newest = "noise\n**>Test: b/B\n**>Test: a/A\nTotal number of tests: 2\n";
