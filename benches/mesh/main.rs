@@ -12,6 +12,8 @@
 //! - `spread [--nodes N] [--slots N] [--seconds N]`: traces replayed with sleeping tests, beside the shortest time
 //!   possible; all well, and with one node ten times slower and one frozen at half time.
 //!
+//! `TESTMESH_PROGRAMS=FOLDER` takes `run-tests` and `meshd` from there: two builds can be compared.
+//!
 //! Without a mode all of them run. Prints Markdown; `--json FILE` adds a line of JSON a figure. Nothing is asserted on
 //! time: machines differ, ratios of one run hardly do.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]

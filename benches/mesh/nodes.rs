@@ -89,7 +89,7 @@ impl Mesh {
 
 /// `run-tests` over a tree, with a home of its own for caches.
 pub(crate) fn run_tests(tree: &Path, home: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_run-tests"));
+    let mut command = Command::new(program("run-tests", env!("CARGO_BIN_EXE_run-tests")));
     command
         .arg(format!("--workspace={}", tree.display()))
         .args(["--outdir=out/x64.release", "--variants=default", "--min-remote=0"])
@@ -99,6 +99,11 @@ pub(crate) fn run_tests(tree: &Path, home: &Path, words: &[&str]) -> Command {
         .current_dir(tree)
         .stdin(Stdio::null());
     command
+}
+
+/// A program of this build, or of another that is to be compared with it.
+fn program(name: &str, own: &str) -> PathBuf {
+    std::env::var_os("TESTMESH_PROGRAMS").map_or_else(|| own.into(), |folder| PathBuf::from(folder).join(name))
 }
 
 fn approve(key: Key, name: &str) -> Request {
@@ -194,7 +199,7 @@ impl Node {
 
 fn spawn(home: &Home, folder: &Path) -> Result<Child> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(home.log_file())?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_meshd"));
+    let mut command = Command::new(program("meshd", env!("CARGO_BIN_EXE_meshd")));
     command.args(["--while-stdin-is-open", "--home"]).arg(folder);
     Ok(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn()?)
 }
