@@ -103,7 +103,8 @@ pub(crate) fn run_tests(tree: &Path, home: &Path, words: &[&str]) -> Command {
 
 /// A program of this build, or of another that is to be compared with it.
 fn program(name: &str, own: &str) -> PathBuf {
-    std::env::var_os("TESTMESH_PROGRAMS").map_or_else(|| own.into(), |folder| PathBuf::from(folder).join(name))
+    std::env::var_os("TESTMESH_PROGRAMS")
+        .map_or_else(|| own.into(), |folder| PathBuf::from(folder).join(name))
 }
 
 fn approve(key: Key, name: &str) -> Request {

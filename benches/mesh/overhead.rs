@@ -41,7 +41,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // The third node is there only for the last way; idle nodes cost nothing that shows.
     let pair = runtime.block_on(Mesh::start(&place.path().join("pair"), &[PARALLEL, PARALLEL]))?;
     let ones = runtime.block_on(Mesh::start(&place.path().join("ones"), &[1, 1, 1]))?;
-    let mut ways = WAYS.map(|(name, what)| Way { name, what, cpu: vec![], client: vec![], nodes: vec![], wall: vec![] });
+    let mut ways =
+        WAYS.map(|(name, what)| Way { name, what, cpu: vec![], client: vec![], nodes: vec![], wall: vec![] });
     // The first time, content travels and durations are learned.
     for way in &ways {
         once(way.name, tests, &tree, &pair, &ones)?;
@@ -64,7 +65,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn report(ways: &[Way], tests: usize, rounds: usize, options: &Options) -> Result<()> {
     let floor = median(&ways[0].cpu);
     let figures = Figures::to(options.json.as_ref());
-    println!("\n{tests} null tests, {PARALLEL} at once, medians of {rounds} rounds; CPU of the client, all nodes and all tests\n");
+    println!(
+        "\n{tests} null tests, {PARALLEL} at once, medians of {rounds} rounds; CPU of the client, all nodes and all tests\n"
+    );
     println!("| way | CPU ms a test | above the floor | of it client | nodes | null tests/s | what |");
     println!("|---|---|---|---|---|---|---|");
     for way in ways {
@@ -113,7 +116,8 @@ fn once(way: &str, tests: usize, tree: &Tree, pair: &Mesh, ones: &Mesh) -> Resul
     let wall = begun.elapsed().as_secs_f64();
     let after = (children_cpu()?, pair.cpu() + ones.cpu(), own());
     if !ended.status.success() {
-        let words = [&ended.stdout[..], &ended.stderr[..]].map(|text| String::from_utf8_lossy(text).into_owned());
+        let words =
+            [&ended.stdout[..], &ended.stderr[..]].map(|text| String::from_utf8_lossy(text).into_owned());
         return Err(format!("{way}: {command:?} failed\n{}", words.concat()).into());
     }
     Ok(Cost { client: after.0 - before.0, meshes: after.1 - before.1, nodes: after.2 - before.2, wall })

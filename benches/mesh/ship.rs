@@ -32,7 +32,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mesh = runtime.block_on(Mesh::start(&place.path().join("nodes"), &slots))?;
     let bytes = std::fs::read(tree.shell())?;
     println!("\na shell of {megabytes} MB to {nodes} nodes on this machine\n");
-    println!("| step | content sent by the client's node | on its lines | of the shell | seconds | of a plain copy | CPU s |");
+    println!(
+        "| step | content sent by the client's node | on its lines | of the shell | seconds | of a plain copy | CPU s |"
+    );
     println!("|---|---|---|---|---|---|---|");
     let plain = raw_copy(&bytes, &place.path().join("copy"))?;
     println!("| one plain copy over TCP | | | 1.000 | {plain:.3} | 1.00 | |");

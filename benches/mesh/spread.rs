@@ -77,7 +77,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mesh = runtime.block_on(Mesh::start(&place.path().join("nodes"), &vec![slots; count]))?;
     let figures = Figures::to(options.json.as_ref());
-    println!("\n{count} nodes with {slots} slots each, sleeping tests; shortest time: max(longest, work / slots)\n");
+    println!(
+        "\n{count} nodes with {slots} slots each, sleeping tests; shortest time: max(longest, work / slots)\n"
+    );
     println!("| trace | tests | durations | machines | shortest s | took s | ratio | ran twice |");
     println!("|---|---|---|---|---|---|---|---|");
     for trace in [Trace::Uniform, Trace::Lognormal, Trace::Mjsunit] {
@@ -136,7 +138,9 @@ fn replay(mesh: &Mesh, tree: &Path, slots: usize, fault: Option<f64>) -> Result<
         Ok(waiting.join().map_err(|_| "a thread panicked")??)
     })?;
     let seconds = begun.elapsed().as_secs_f64();
-    let text = [&ended.stdout[..], &ended.stderr[..]].map(|text| String::from_utf8_lossy(text).into_owned()).concat();
+    let text = [&ended.stdout[..], &ended.stderr[..]]
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .concat();
     if !ended.status.success() {
         return Err(format!("the run failed\n{text}").into());
     }

@@ -61,8 +61,7 @@ impl Tree {
         fs::create_dir_all(root.join("tools"))?;
         fs::create_dir_all(root.join("test/mjsunit"))?;
         fs::create_dir_all(root.join("out/x64.release"))?;
-        let version =
-            "#define V8_MAJOR_VERSION 12\n#define V8_MINOR_VERSION 6\n#define V8_BUILD_NUMBER 0\n";
+        let version = "#define V8_MAJOR_VERSION 12\n#define V8_MINOR_VERSION 6\n#define V8_BUILD_NUMBER 0\n";
         fs::write(root.join("include/v8-version.h"), version)?;
         fs::write(root.join("tools/run-tests.py"), "# The runner of the tree.\n")?;
         fs::write(root.join("test/mjsunit/mjsunit.js"), "")?;
@@ -128,12 +127,14 @@ fn compile(folder: &Path, to: &Path) -> Result<()> {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     // Static, as the floor of the other benchmarks; shared where the system has no static library.
     for link in [&["-static"][..], &[]] {
-        let compiled = Command::new(&compiler).args(["-O2", "-w"]).args(link).arg("-o").arg(to).arg(&source).output()?;
+        let compiled =
+            Command::new(&compiler).args(["-O2", "-w"]).args(link).arg("-o").arg(to).arg(&source).output()?;
         if compiled.status.success() {
             return Ok(());
         }
     }
-    Err(format!("{compiler} cannot compile the shell\nhint: a C compiler is needed; $CC names another").into())
+    Err(format!("{compiler} cannot compile the shell\nhint: a C compiler is needed; $CC names another")
+        .into())
 }
 
 /// Bytes that neither repeat nor compress.

@@ -471,7 +471,8 @@ mod tests {
     }
 
     fn has_results(out: &[Action]) -> bool {
-        let is = |action: &Action| matches!(action, Action::SendWork { purpose: Purpose::Results { .. }, .. });
+        let is =
+            |action: &Action| matches!(action, Action::SendWork { purpose: Purpose::Results { .. }, .. });
         out.iter().any(is)
     }
 
