@@ -10,6 +10,7 @@ use testmesh::job::{Arg, Job, JobId, Ladder, Limits, Root, RootedPath};
 use testmesh::local::client::Client;
 use testmesh::local::run::{Open, RunReply, RunRequest, Source, unpack};
 use testmesh::local::wire::{Reply, Request};
+use testmesh_behaviours::id::NodeKey;
 
 use crate::measure::{Figures, median, tree};
 use crate::nodes::Mesh;
@@ -52,14 +53,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         table.row(name, phases.iter().map(|phase| phase[index]).collect());
     }
     for (what, forget) in [("with nothing in its store", true), ("that has the inputs", false)] {
-        let (mut mutual, mut started) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            let joined = runtime.block_on(join(&mut mesh, &many, forget))?;
-            mutual.push(joined.0);
-            started.push(joined.1);
+        let mut phases: [Vec<f64>; 5] = Default::default();
+        for round in 0..rounds {
+            let number = 1_000 + round as u64;
+            let joined = runtime.block_on(join_by_hand(&mut mesh, &few, number, forget))?;
+            phases.iter_mut().zip(joined).for_each(|(all, phase)| all.push(phase));
+            phases[4].push(runtime.block_on(join(&mut mesh, &many, forget))?);
         }
-        table.row(&format!("a node {what} joins: its start to trusted by the client's"), mutual);
-        table.row("… to its first test under way", started);
+        let names = [
+            format!("a node {what} joins: its start to trusted by the client's"),
+            "… asked to take part in a run of 20 tests that is open".to_owned(),
+            "… ready for it".to_owned(),
+            "… its first result".to_owned(),
+            format!(
+                "the same, joining a run of {MANY} tests under way: its start to its first test under way"
+            ),
+        ];
+        names.iter().zip(phases).for_each(|(name, phase)| table.row(name, phase));
     }
     table.print(options)
 }
@@ -165,9 +175,8 @@ fn job(run: u64, sequence: u32, words: &[&str]) -> Job {
     }
 }
 
-/// Stops the last node and starts it again in the middle of a run. Milliseconds until the client's node trusts it and
-/// it trusts back, and until it runs a test.
-async fn join(mesh: &mut Mesh, tree: &Tree, forget: bool) -> Result<(f64, f64)> {
+/// Stops the last node and waits until the client's has noticed.
+async fn stop_last(mesh: &mut Mesh, forget: bool) -> Result<()> {
     let last = mesh.nodes.len() - 1;
     let others = u32::try_from(last).unwrap_or(u32::MAX);
     mesh.nodes[last].end()?;
@@ -175,25 +184,79 @@ async fn join(mesh: &mut Mesh, tree: &Tree, forget: bool) -> Result<(f64, f64)> 
         let _ = std::fs::remove_dir_all(mesh.nodes[last].folder.join("cache"));
     }
     mesh.own().wait(|status| status.mutual < others).await?;
+    Ok(())
+}
+
+/// Stops the last node and starts it again while a run is open. Milliseconds from its start until the client's node
+/// trusts it and it trusts back, asks it to take part, has it ready, and has its first result.
+async fn join_by_hand(mesh: &mut Mesh, tree: &Tree, number: u64, forget: bool) -> Result<[f64; 4]> {
+    stop_last(mesh, forget).await?;
+    let last = mesh.nodes.len() - 1;
+    let others = u32::try_from(last).unwrap_or(u32::MAX);
+    let name = mesh.nodes[last].name.clone();
+    let mut client = Client::connect(&mesh.own().socket(), "bench", None).await?;
+    client.send(Request::Run(RunRequest::Open(Box::new(open(tree, number))))).await?;
+    while !matches!(client.next().await?.reply, Reply::Run(RunReply::Ready { .. })) {}
+    let begun = Instant::now();
+    mesh.nodes[last].begin()?;
+    let mesh = &*mesh;
+    let mutual = async {
+        mesh.own().wait(|status| status.mutual >= others).await?;
+        Ok::<f64, Box<dyn std::error::Error>>(millis(begun))
+    };
+    let run = async {
+        let (mut asked, mut ready, mut joined) = (0.0, 0.0, None);
+        loop {
+            let answer = tokio::time::timeout(PATIENCE, client.next()).await??;
+            match answer.reply {
+                Reply::Run(RunReply::Preparing { name: of, .. }) if of == name => asked = millis(begun),
+                Reply::Run(RunReply::Ready { peer, name: of, .. }) if of == name && joined.is_none() => {
+                    ready = millis(begun);
+                    joined = Some(peer);
+                    offer(&mut client, peer, number, 0).await?;
+                }
+                // It does not take jobs yet: as the dispatcher would, try again.
+                Reply::Run(RunReply::Offered { peer, refused, .. }) if Some(peer) == joined => {
+                    if let Some((job, _)) = refused.first() {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                        offer(&mut client, peer, number, job.attempt + 1).await?;
+                    }
+                }
+                Reply::Run(RunReply::Results { peer, .. }) if Some(peer) == joined => {
+                    return Ok::<[f64; 3], Box<dyn std::error::Error>>([asked, ready, millis(begun)]);
+                }
+                Reply::Run(RunReply::Unfit { why, .. }) => return Err(why.into()),
+                _ => {}
+            }
+        }
+    };
+    let (mutual, run) = futures::join!(mutual, run);
+    let [asked, ready, result] = run?;
+    Ok([mutual?, asked, ready, result])
+}
+
+async fn offer(client: &mut Client, peer: NodeKey, number: u64, attempt: u16) -> Result<()> {
+    let mut job = job(number, 0, &["test/mjsunit/t000000.js"]);
+    job.id.attempt = attempt;
+    client.send(Request::Run(RunRequest::Offer { peer, jobs: vec![job] })).await?;
+    Ok(())
+}
+
+/// Stops the last node and starts it again in the middle of a run. Milliseconds until it runs a test.
+async fn join(mesh: &mut Mesh, tree: &Tree, forget: bool) -> Result<f64> {
+    stop_last(mesh, forget).await?;
+    let last = mesh.nodes.len() - 1;
     let mut command = mesh.run(tree.root(), &["--remote-only"]);
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     // The run is under way.
     wait_for_test(mesh.nodes[1].pid()).await?;
     let begun = Instant::now();
     mesh.nodes[last].begin()?;
-    let pid = mesh.nodes[last].pid();
-    let mutual = async {
-        mesh.own().wait(|status| status.mutual >= others).await?;
-        Ok::<f64, Box<dyn std::error::Error>>(millis(begun))
-    };
-    let started = async {
-        wait_for_test(pid).await?;
-        Ok::<f64, Box<dyn std::error::Error>>(millis(begun))
-    };
-    let (mutual, started) = futures::join!(mutual, started);
+    wait_for_test(mesh.nodes[last].pid()).await?;
+    let took = millis(begun);
     run.kill()?;
     run.wait()?;
-    Ok((mutual?, started?))
+    Ok(took)
 }
 
 /// Waits until a test runs below a process; the trial run is none.

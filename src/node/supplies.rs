@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use testmesh_behaviours::blobs::Opening;
 use testmesh_behaviours::blobs::stream::BlobStream;
+use testmesh_behaviours::event::Failure;
 use testmesh_behaviours::id::NodeKey;
 use testmesh_behaviours::work::message::{RunId, RunOpen};
 use testmesh_behaviours::work::offer::InputDigest;
@@ -291,13 +292,18 @@ impl Supplies {
 
     /// A stream that was to be opened is being opened.
     pub fn opened(&mut self, order: ToOpen, opening: Option<Opening>) {
-        let ToOpen { transfer, wants, .. } = order;
+        let ToOpen { transfer, peer, wants } = order;
         let (store, news) = (self.store.clone(), self.news.0.clone());
         let task = self.tasks.spawn(async move {
             let fetched =
                 tokio::time::timeout(TRANSFER_LIMIT, fetch(transfer, opening, store, wants, &news)).await;
-            let clean = fetched.unwrap_or(false);
-            let _ = news.send(News::Exchange(Input::Closed { transfer, clean })).await;
+            let input = match fetched.unwrap_or(Fetched::Broken) {
+                Fetched::Clean => Input::Closed { transfer, clean: true },
+                Fetched::Broken => Input::Closed { transfer, clean: false },
+                // Named by another node, and not known here, or not yet: nothing is to be had from it now.
+                Fetched::Unreachable => Input::Gone(peer),
+            };
+            let _ = news.send(News::Exchange(input)).await;
         });
         self.transfers.insert(transfer, task);
         self.transfers.retain(|_, task| !task.is_finished());
@@ -349,16 +355,28 @@ impl Supplies {
     }
 }
 
-/// Fetches over one stream; whether it went as it should.
+/// How a stream ended.
+enum Fetched {
+    Clean,
+    Broken,
+    /// It could not even be opened: there is no connection.
+    Unreachable,
+}
+
+/// Fetches over one stream.
 async fn fetch(
     transfer: TransferId,
     opening: Option<Opening>,
     store: Store,
     wants: Vec<Want>,
     news: &mpsc::Sender<News>,
-) -> bool {
-    let Some(opening) = opening else { return false };
-    let Ok(mut stream) = opening.await else { return false };
+) -> Fetched {
+    let Some(opening) = opening else { return Fetched::Unreachable };
+    let mut stream = match opening.await {
+        Ok(stream) => stream,
+        Err(Failure::NotConnected | Failure::NotTrusted) => return Fetched::Unreachable,
+        Err(_) => return Fetched::Broken,
+    };
     // Reports come from within a transfer that must not wait for us; they pass through a queue without a bound of its
     // own, which the number of wants bounds.
     let (reports, mut reported) = mpsc::unbounded_channel();
@@ -378,7 +396,13 @@ async fn fetch(
     while let Ok(input) = reported.try_recv() {
         let _ = news.send(News::Exchange(input)).await;
     }
-    result.inspect_err(|error| tracing::debug!(%error, "a transfer ended early")).is_ok()
+    match result {
+        Ok(_) => Fetched::Clean,
+        Err(error) => {
+            tracing::debug!(%error, "a transfer ended early");
+            Fetched::Broken
+        }
+    }
 }
 
 /// The directories of a run on this machine. Blocks.

@@ -239,3 +239,39 @@ proptest! {
         prop_assert_eq!(run()?, run()?);
     }
 }
+
+/// The only stream that is to be opened.
+fn fetch(outputs: &[Output<Peer>]) -> (TransferId, Peer, bool) {
+    let fetches: Vec<_> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Fetch { transfer, peer, wants } => Some((*transfer, *peer, wants[0].insist)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(fetches.len(), 1, "{outputs:?}");
+    fetches[0]
+}
+
+#[test]
+fn a_named_holder_without_a_connection_costs_next_to_no_time() {
+    let (mut exchange, now, blob) = (Exchange::new(0), Instant::now(), chunk(1));
+    let need = Input::Need { need: NeedId(1), blobs: vec![blob], sources: vec![1] };
+    let mut outputs = exchange.handle(need, now);
+    // The source names another twice, as it does while that one is the last it gave the blob to.
+    for round in 0..2 {
+        let (transfer, peer, insist) = fetch(&outputs);
+        assert_eq!((peer, insist), (1, false));
+        let outcome = Outcome::Elsewhere(vec![2]);
+        exchange.handle(Input::Answered { transfer, id: blob.id, outcome }, now);
+        outputs = exchange.handle(Input::Closed { transfer, clean: true }, now);
+        if round == 0 {
+            assert_eq!(fetch(&outputs).1, 2);
+            outputs = exchange.handle(Input::Gone(2), now);
+        }
+    }
+    let wake = exchange.wake().unwrap();
+    assert!(wake <= now + Duration::from_millis(100), "{:?}", wake - now);
+    let (_, peer, insist) = fetch(&exchange.handle(Input::Tick, wake));
+    assert_eq!((peer, insist), (1, true));
+}
