@@ -56,8 +56,8 @@ pub struct Run<'a> {
 /// How a run came to its end.
 #[derive(Debug)]
 pub enum Ending {
-    /// With a summary, told to the sinks.
-    Complete(Arc<Summary>),
+    /// With a summary, told to the sinks, and what went wrong with them.
+    Complete(Arc<Summary>, Option<std::io::Error>),
     /// Left at once: the person insisted.
     Abandoned,
 }
@@ -169,7 +169,8 @@ impl Driver<'_, '_> {
             }
         }
         self.workers.shutdown().await;
-        Ok(Ending::Complete(self.end()))
+        let (summary, error) = self.end();
+        Ok(Ending::Complete(summary, error))
     }
 
     fn tell(&mut self, event: &RunEvent) {
@@ -199,7 +200,9 @@ impl Driver<'_, '_> {
 
     fn submit(&mut self, assignment: Assignment, doubted: Option<(Spec, Arc<Prepared>, Doubt)>) {
         let (spec, lowered, doubted) = match doubted {
-            Some((spec, prepared, doubt)) => (spec.confirming(), Some(prepared), Some(doubt)),
+            Some((spec, prepared, doubt)) => {
+                (timed(spec.confirming(), &prepared), Some(prepared), Some(doubt))
+            }
             None => (self.spec(assignment), None, None),
         };
         let task = self.dispatch.submit(spec, self.at());
@@ -212,7 +215,7 @@ impl Driver<'_, '_> {
             self.session.abandoned(task.assignment.case);
             return;
         }
-        let id = self.dispatch.submit(task.spec, self.at());
+        let id = self.dispatch.submit(timed(task.spec, prepared), self.at());
         let lowered = Some(prepared.clone());
         self.tasks.insert(id, Task { lowered, depended: Some(output.duration), ..task });
     }
@@ -516,7 +519,7 @@ impl Driver<'_, '_> {
         self.dispatch.cancel_all(self.at());
     }
 
-    fn end(mut self) -> Arc<Summary> {
+    fn end(mut self) -> (Arc<Summary>, Option<std::io::Error>) {
         let counts = self.session.counts();
         let summary = Arc::new(Summary {
             stop: self.session.stopped(),
@@ -532,12 +535,15 @@ impl Driver<'_, '_> {
         for line in peers::summary(&self.workers, &self.dispatch) {
             self.tell(&RunEvent::Notice(line));
         }
-        if let Some(error) = self.sink_error.take() {
-            self.tell(&RunEvent::Notice(format!("a report is incomplete: {error}")));
-        }
+        // Most reports are written now, and their failures show now.
         self.tell(&RunEvent::Ended(summary.clone()));
-        summary
+        (summary, self.sink_error)
     }
+}
+
+/// The same with the time that the finished command line is given.
+fn timed(spec: Spec, prepared: &Prepared) -> Spec {
+    Spec { limit: prepared.lowered.job.limits.wall, ..spec }
 }
 
 /// A moment that does not come.
