@@ -85,6 +85,8 @@ pub struct State {
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     pub(super) clients: Clients,
+    /// Whom the network bars.
+    blocked: BTreeSet<NodeKey>,
     /// Who asked for the change of this turn, and trust before it.
     pub(super) undo: Option<(Client, Trust)>,
     pub(super) out: Vec<Action>,
@@ -103,6 +105,7 @@ impl State {
             listening: Vec::new(),
             outbound: Outbound::default(),
             clients: Clients::default(),
+            blocked: BTreeSet::new(),
             undo: None,
             out: Vec::new(),
             told_load: (Duration::ZERO, Load::default()),
@@ -436,6 +439,7 @@ impl State {
         if !change.persist.persist.is_empty() || !change.persist.audit.is_empty() {
             self.out.push(Action::Persist(Box::new(change.persist)));
         }
+        self.bar();
         // Enforced before it is told: who lost trust hears nothing more.
         for key in &change.lost {
             self.out.push(Action::Expel(*key));
@@ -452,6 +456,19 @@ impl State {
         if !change.news.is_empty() || !change.gained.is_empty() || !change.lost.is_empty() {
             self.clients.changed(Topic::Trust);
         }
+    }
+
+    /// Bars whom the owner blocked, and nobody else, since the first turn: a block outlives the process.
+    fn bar(&mut self) {
+        let wanted = self.trust.blocked();
+        self.out.extend(self.blocked.difference(&wanted).map(|key| Action::Unblock(*key)));
+        self.out.extend(wanted.difference(&self.blocked).map(|key| Action::Block(*key)));
+        self.blocked = wanted;
+    }
+
+    /// The owner's wish was taken back: nothing of the turn was done.
+    pub(super) fn unbar(&mut self) {
+        self.blocked = self.trust.blocked();
     }
 
     /// Tells a connected peer what it may do here now.

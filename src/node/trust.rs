@@ -251,6 +251,11 @@ impl Trust {
         key(peer).is_some_and(|key| self.keyring.allowlist().get(&key).is_some())
     }
 
+    /// Keys that this machine's owner refuses, whoever vouches for them.
+    pub fn blocked(&self) -> BTreeSet<NodeKey> {
+        self.keyring.policy().local().block.into_iter().map(node).collect()
+    }
+
     /// What this machine's owner calls a key.
     pub fn own_label(&self, peer: &NodeKey) -> Option<String> {
         let key = key(peer)?;
