@@ -9,6 +9,7 @@ pub mod inbound;
 pub mod keep;
 pub mod link;
 pub mod outbound;
+pub mod pace;
 pub mod peers;
 pub mod settings;
 pub mod start;

@@ -21,8 +21,9 @@ use super::clients::Clients;
 use super::event::{Action, Client, ClientId, Event, Judgement, Now, Purpose, ReplyTo};
 use super::inbound::Inbound;
 use super::outbound::{Candidate, Outbound};
+use super::pace::Pace;
 use super::peers::{Comparison, Connection, Peer, Peers};
-use super::trust::{Change, Trust};
+use super::trust::{Change, Taken, Trust};
 use crate::backend::Tier;
 use crate::local::run::RunRequest;
 use crate::local::wire::Topic;
@@ -81,6 +82,7 @@ pub struct State {
     pub(super) about: About,
     pub(super) trust: Trust,
     pub(super) peers: Peers,
+    pace: Pace,
     pub(super) listening: Vec<String>,
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
@@ -102,6 +104,7 @@ impl State {
             about,
             trust,
             peers: Peers::default(),
+            pace: Pace::default(),
             listening: Vec::new(),
             outbound: Outbound::default(),
             clients: Clients::default(),
@@ -273,7 +276,9 @@ impl State {
             }
             (Purpose::RevocationPage, Ok(HelloResponse::Revocations { statements, more })) => {
                 self.receive_all(&statements, from, now);
-                if more && let Some(after) = statements.last().and_then(|last| Trust::name_of_statement(last))
+                let last = statements.last().filter(|_| more).and_then(|last| Trust::name_of_statement(last));
+                if let Some(after) = last
+                    && self.peers.get_mut(&from).is_some_and(|peer| peer.turn_page(after))
                 {
                     self.fetch_revocations(from, Some(after));
                 }
@@ -292,7 +297,10 @@ impl State {
         let foreign = hello.revocations;
         let changed = self.meet(from, now).heard(hello);
         // Revocations are taken from anyone: a stranger may hold the one that matters.
-        if foreign != self.trust.revocation_digest() && !self.mutual(&from) {
+        if foreign != self.trust.revocation_digest()
+            && !self.mutual(&from)
+            && self.meet(from, now).open_pages(now.mono)
+        {
             self.fetch_revocations(from, None);
         }
         if changed {
@@ -336,6 +344,7 @@ impl State {
             return;
         }
         peer.compared = Some(Comparison { begun: now.mono, open: true, complete });
+        peer.behind = false;
         let request = StatusRequest::Compare(self.trust.digest());
         self.out.push(Action::AskStatus { to: key, purpose: Purpose::Compare, request });
     }
@@ -429,9 +438,17 @@ impl State {
 
     /// A statement from a peer. Accepted ones are new.
     fn receive(&mut self, bytes: &[u8], from: NodeKey, now: Now) -> Judgement {
-        let (judgement, change) = self.trust.receive(bytes, from, now.unix);
+        let (taken, change) = self.trust.receive(bytes, from, &mut self.pace, now);
         self.apply(change, Some(from), now);
-        judgement
+        match taken {
+            Taken::Judged(judgement) => judgement,
+            Taken::TooSoon => {
+                if let Some(peer) = self.peers.get_mut(&from) {
+                    peer.behind = true;
+                }
+                Judgement::Ignore
+            }
+        }
     }
 
     /// Brings the world in step with a change of trust: written first, then told, then enforced.
@@ -510,7 +527,10 @@ impl State {
         // In a large mesh every pair is compared less often; statements need few hops, and news is pushed anyway.
         let connected = u32::try_from(self.peers.connected().count()).unwrap_or(u32::MAX);
         let every = COMPARE_EVERY * (connected / COMPARE_PEERS).max(1);
-        let due = |peer: &Peer| peer.compared.is_none_or(|past| now.mono >= past.begun + every);
+        let due = |peer: &Peer| {
+            let every = if peer.behind { COMPARE_EVERY } else { every };
+            peer.compared.is_none_or(|past| now.mono >= past.begun + every)
+        };
         let stale: Vec<NodeKey> = self
             .peers
             .iter()

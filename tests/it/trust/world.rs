@@ -27,7 +27,7 @@ const TURN: Duration = Duration::from_millis(500);
 const SETTLING_TURN: Duration = Duration::from_millis(2500);
 
 /// A world is at rest when nothing has changed for so many settling turns: more than any repetition of a node waits.
-const REST: usize = 15;
+const REST: usize = 20;
 /// It must come to rest within so many.
 const SETTLING_MAX: usize = 300;
 /// Messages may cause messages, so often within one turn; then they must have died down.
