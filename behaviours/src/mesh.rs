@@ -10,6 +10,7 @@ use libp2p::identity::Keypair;
 use libp2p::request_response::cbor::codec::Codec;
 use libp2p::request_response::{Config, ProtocolSupport, cbor};
 use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, identify, ping};
 
 use crate::admission::gate::Gated;
@@ -77,8 +78,8 @@ pub(crate) struct Mesh {
     pub(crate) work: Gated<WorkProtocol>,
     /// Blobs: streams of content.
     pub(crate) blobs: Gated<Streams>,
-    /// Status, announcements: digests and small statements.
-    pub(crate) gossip: Gated<Gossip>,
+    /// Status, announcements: digests and small statements; off where the owner wants none.
+    pub(crate) gossip: Toggle<Gated<Gossip>>,
 }
 
 fn limits() -> connection_limits::Behaviour {
@@ -115,7 +116,8 @@ impl Mesh {
             .with_interval(IDENTIFY_INTERVAL)
             .with_cache_size(0);
         let ping = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
-        let gossip = gossip(keypair).map_err(|why| StartError::Part { part: "gossip", why })?;
+        let gossip = config.gossip.then(|| gossip(keypair)).transpose();
+        let gossip = gossip.map_err(|why| StartError::Part { part: "gossip", why })?;
         let subnets = if config.mdns { Subnets::watch() } else { Subnets::any() };
         Ok(Self {
             limits: limits(),
@@ -128,7 +130,7 @@ impl Mesh {
             status: Gated::new(protocol!(status, STATUS_TIMEOUT), trust.clone()),
             work: Gated::new(protocol!(work, WORK_TIMEOUT), trust.clone()),
             blobs: Gated::new(Streams::default(), trust.clone()),
-            gossip: Gated::holding(gossip, trust.clone()),
+            gossip: gossip.map(|gossip| Gated::holding(gossip, trust.clone())).into(),
         })
     }
 }

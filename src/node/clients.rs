@@ -168,18 +168,8 @@ impl State {
                 let change = self.trust.command(|ring| ring.retire(successor, &note, unix))?;
                 Ok(self.consequences(me, change))
             }
-            Request::Block(who) => {
-                let key = self.find(&who)?;
-                let done = self.about(&who, |ring, key| ring.block(key, unix))?;
-                self.out.push(Action::Block(key));
-                Ok(done)
-            }
-            Request::Unblock(who) => {
-                let key = self.find(&who)?;
-                let done = self.about(&who, |ring, key| ring.unblock(key, unix))?;
-                self.out.push(Action::Unblock(key));
-                Ok(done)
-            }
+            Request::Block(who) => self.about(&who, |ring, key| ring.block(key, unix)),
+            Request::Unblock(who) => self.about(&who, |ring, key| ring.unblock(key, unix)),
             Request::Void(who) => self.about(&who, |ring, key| ring.void(key, unix)),
             Request::Unvoid(who) => self.about(&who, |ring, key| ring.unvoid(key, unix)),
             Request::Recover => {
@@ -265,6 +255,7 @@ impl State {
     pub fn persist_failed(&mut self, why: &str) -> Vec<Action> {
         let Some((client, before)) = self.undo.take() else { return Vec::new() };
         self.trust = before;
+        self.unbar();
         let error =
             Error::new(ErrorKind::Failed, format!("nothing changed: {why}")).hint("is the disk full?");
         vec![Action::Tell(client, Reply::Error(error))]

@@ -10,6 +10,7 @@ pub mod keep;
 pub mod link;
 pub mod machine;
 pub mod outbound;
+pub mod pace;
 pub mod peers;
 pub mod permits;
 pub mod settings;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use testmesh_behaviours::id::{Digest, NodeKey};
+use testmesh_behaviours::id::{Digest, NodeKey, StatementId};
 use testmesh_behaviours::status::hello::{Hello, Platform, Rights};
 use testmesh_behaviours::status::wire::Load;
 
@@ -17,6 +17,12 @@ const STRANGERS_MAX: usize = 256;
 
 /// Addresses remembered of one peer.
 const ADDRESSES_MAX: usize = 8;
+
+/// Pages of revocations read of one peer: more than all that a node can hold.
+const PAGES_MAX: u32 = 8_192;
+
+/// How often reading them from the start may begin.
+const PAGES_EVERY: Duration = Duration::from_secs(5);
 
 /// Everything known of a peer besides trust.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,6 +53,10 @@ pub struct Peer {
     pub greeting: Option<(Duration, bool)>,
     /// When its statements were last compared with ours, and whether that is still under way.
     pub compared: Option<Comparison>,
+    /// It handed over something that its issuer said too soon: to be compared with before its turn.
+    pub behind: bool,
+    /// How far its revocations were read, and since when.
+    pub pages: Option<Pages>,
     /// It said goodbye on this connection.
     pub goodbye: bool,
     /// Why it could not be reached last time.
@@ -73,6 +83,17 @@ pub struct Comparison {
     pub open: bool,
     /// Whether one has ever been completed on this connection.
     pub complete: bool,
+}
+
+/// Where reading a peer's revocations stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pages {
+    /// When the first was asked for.
+    pub begun: Duration,
+    /// The last name of the latest.
+    pub after: Option<StatementId>,
+    /// How many were read.
+    pub count: u32,
 }
 
 /// All peers.
@@ -148,6 +169,25 @@ impl Peer {
         changed
     }
 
+    /// Whether its revocations may be read from the start: not again and again because it says hello again.
+    pub fn open_pages(&mut self, now: Duration) -> bool {
+        let free = self.pages.is_none_or(|pages| now >= pages.begun + PAGES_EVERY);
+        if free {
+            self.pages = Some(Pages { begun: now, after: None, count: 1 });
+        }
+        free
+    }
+
+    /// Whether the page behind this name may be read: names must ascend, and nobody has endless pages.
+    pub fn turn_page(&mut self, after: StatementId) -> bool {
+        let Some(pages) = self.pages.as_mut() else { return false };
+        if pages.after.is_some_and(|last| after <= last) || pages.count >= PAGES_MAX {
+            return false;
+        }
+        *pages = Pages { after: Some(after), count: pages.count + 1, ..*pages };
+        true
+    }
+
     /// Forgets what held for the connection only.
     pub fn parted(&mut self) {
         self.connection = None;
@@ -156,6 +196,8 @@ impl Peer {
         self.greeting = None;
         self.goodbye = false;
         self.compared = None;
+        self.behind = false;
+        self.pages = None;
         self.load = Load::default();
     }
 }
@@ -185,6 +227,22 @@ mod tests {
         assert!(peers.get(&trusted).is_some());
         assert!(peers.get(&key(1999)).is_some());
         assert!(peers.get(&key(1)).is_none());
+    }
+
+    #[test]
+    fn pages_of_revocations_ascend_end_and_are_not_begun_at_will() {
+        let name = |number: u64| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            StatementId::new(bytes)
+        };
+        let mut peer = Peer::default();
+        assert!(!peer.turn_page(name(1)), "nothing was asked for");
+        assert!(peer.open_pages(Duration::ZERO) && !peer.open_pages(PAGES_EVERY / 2));
+        assert!(peer.turn_page(name(1)) && !peer.turn_page(name(1)), "the same page again leads nowhere");
+        let read = (2..u64::MAX).take_while(|number| peer.turn_page(name(*number))).count();
+        assert_eq!(read, PAGES_MAX as usize - 2);
+        assert!(peer.open_pages(PAGES_EVERY) && peer.turn_page(name(1)));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Settings {
     pub slots: Option<u16>,
     /// Whether to look for others by multicast.
     pub mdns: bool,
+    /// Whether to announce changes of trust by gossip.
+    pub gossip: bool,
     /// Whether to run jobs of others where this machine has no containment for them.
     pub accept_unsandboxed: bool,
 }
@@ -47,6 +49,7 @@ impl Default for Settings {
             peers: Vec::new(),
             slots: None,
             mdns: true,
+            gossip: true,
             accept_unsandboxed: false,
         }
     }
@@ -176,6 +179,10 @@ mesh = {mesh}
 # Whether to look for other machines by multicast.
 # mdns = true
 
+# Whether to announce changes of trust to all at once. Without, each machine tells those it is connected to, and compares
+# with them every few seconds; slower in a mesh where not everybody is connected to everybody. For finding faults.
+# gossip = true
+
 # Whether to run tests of others although this machine cannot contain them. They could read your files.
 # accept_unsandboxed = false
 "#;
@@ -205,7 +212,7 @@ mod tests {
             settings,
             Settings { name: "a \"b\" \\ c".to_owned(), mesh: "lab".to_owned(), ..Settings::default() }
         );
-        assert!(settings.mdns && !settings.accept_unsandboxed);
+        assert!(settings.mdns && settings.gossip && !settings.accept_unsandboxed);
     }
 
     #[test]
@@ -227,7 +234,7 @@ mod tests {
           |
         2 | mdsn = true
           | ^^^^
-        unknown field `mdsn`, expected one of `name`, `mesh`, `listen`, `peers`, `slots`, `mdns`, `accept_unsandboxed`
+        unknown field `mdsn`, expected one of `name`, `mesh`, `listen`, `peers`, `slots`, `mdns`, `gossip`, `accept_unsandboxed`
         ");
         insta::assert_snapshot!(check("name = \"\""), @"/home/config.toml: name is empty");
         insta::assert_snapshot!(check("mesh = \"a\\u001bb\""), @"/home/config.toml: mesh holds control characters");

@@ -154,6 +154,7 @@ fn network_config(settings: &Settings, secret: [u8; 32]) -> NetworkConfig {
     }
     config.fixed = parse(&settings.peers);
     config.mdns = settings.mdns;
+    config.gossip = settings.gossip;
     config.agent = format!("testmesh/{} {}", env!("CARGO_PKG_VERSION"), settings.name);
     config
 }

@@ -21,8 +21,9 @@ use super::clients::Clients;
 use super::event::{Action, Client, ClientId, Event, Judgement, Now, Purpose, ReplyTo};
 use super::inbound::Inbound;
 use super::outbound::{Candidate, Outbound};
+use super::pace::Pace;
 use super::peers::{Comparison, Connection, Peer, Peers};
-use super::trust::{Change, Trust};
+use super::trust::{Change, Taken, Trust};
 use crate::backend::Tier;
 use crate::local::run::RunRequest;
 use crate::local::wire::Topic;
@@ -83,10 +84,13 @@ pub struct State {
     pub(super) about: About,
     pub(super) trust: Trust,
     pub(super) peers: Peers,
+    pace: Pace,
     pub(super) listening: Vec<String>,
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     pub(super) clients: Clients,
+    /// Whom the network bars.
+    blocked: BTreeSet<NodeKey>,
     /// Who asked for the change of this turn, and trust before it.
     pub(super) undo: Option<(Client, Trust)>,
     pub(super) out: Vec<Action>,
@@ -102,9 +106,11 @@ impl State {
             about,
             trust,
             peers: Peers::default(),
+            pace: Pace::default(),
             listening: Vec::new(),
             outbound: Outbound::default(),
             clients: Clients::default(),
+            blocked: BTreeSet::new(),
             undo: None,
             out: Vec::new(),
             told_load: (Duration::ZERO, Load::default()),
@@ -278,7 +284,9 @@ impl State {
             }
             (Purpose::RevocationPage, Ok(HelloResponse::Revocations { statements, more })) => {
                 self.receive_all(&statements, from, now);
-                if more && let Some(after) = statements.last().and_then(|last| Trust::name_of_statement(last))
+                let last = statements.last().filter(|_| more).and_then(|last| Trust::name_of_statement(last));
+                if let Some(after) = last
+                    && self.peers.get_mut(&from).is_some_and(|peer| peer.turn_page(after))
                 {
                     self.fetch_revocations(from, Some(after));
                 }
@@ -297,7 +305,10 @@ impl State {
         let foreign = hello.revocations;
         let changed = self.meet(from, now).heard(hello);
         // Revocations are taken from anyone: a stranger may hold the one that matters.
-        if foreign != self.trust.revocation_digest() && !self.mutual(&from) {
+        if foreign != self.trust.revocation_digest()
+            && !self.mutual(&from)
+            && self.meet(from, now).open_pages(now.mono)
+        {
             self.fetch_revocations(from, None);
         }
         if changed {
@@ -341,6 +352,7 @@ impl State {
             return;
         }
         peer.compared = Some(Comparison { begun: now.mono, open: true, complete });
+        peer.behind = false;
         let request = StatusRequest::Compare(self.trust.digest());
         self.out.push(Action::AskStatus { to: key, purpose: Purpose::Compare, request });
     }
@@ -434,9 +446,17 @@ impl State {
 
     /// A statement from a peer. Accepted ones are new.
     fn receive(&mut self, bytes: &[u8], from: NodeKey, now: Now) -> Judgement {
-        let (judgement, change) = self.trust.receive(bytes, from, now.unix);
+        let (taken, change) = self.trust.receive(bytes, from, &mut self.pace, now);
         self.apply(change, Some(from), now);
-        judgement
+        match taken {
+            Taken::Judged(judgement) => judgement,
+            Taken::TooSoon => {
+                if let Some(peer) = self.peers.get_mut(&from) {
+                    peer.behind = true;
+                }
+                Judgement::Ignore
+            }
+        }
     }
 
     /// Brings the world in step with a change of trust: written first, then told, then enforced.
@@ -444,6 +464,7 @@ impl State {
         if !change.persist.persist.is_empty() || !change.persist.audit.is_empty() {
             self.out.push(Action::Persist(Box::new(change.persist)));
         }
+        self.bar();
         // Enforced before it is told: who lost trust hears nothing more.
         for key in &change.lost {
             self.out.push(Action::Expel(*key));
@@ -460,6 +481,19 @@ impl State {
         if !change.news.is_empty() || !change.gained.is_empty() || !change.lost.is_empty() {
             self.clients.changed(Topic::Trust);
         }
+    }
+
+    /// Bars whom the owner blocked, and nobody else, since the first turn: a block outlives the process.
+    fn bar(&mut self) {
+        let wanted = self.trust.blocked();
+        self.out.extend(self.blocked.difference(&wanted).map(|key| Action::Unblock(*key)));
+        self.out.extend(wanted.difference(&self.blocked).map(|key| Action::Block(*key)));
+        self.blocked = wanted;
+    }
+
+    /// The owner's wish was taken back: nothing of the turn was done.
+    pub(super) fn unbar(&mut self) {
+        self.blocked = self.trust.blocked();
     }
 
     /// Tells a connected peer what it may do here now.
@@ -501,7 +535,10 @@ impl State {
         // In a large mesh every pair is compared less often; statements need few hops, and news is pushed anyway.
         let connected = u32::try_from(self.peers.connected().count()).unwrap_or(u32::MAX);
         let every = COMPARE_EVERY * (connected / COMPARE_PEERS).max(1);
-        let due = |peer: &Peer| peer.compared.is_none_or(|past| now.mono >= past.begun + every);
+        let due = |peer: &Peer| {
+            let every = if peer.behind { COMPARE_EVERY } else { every };
+            peer.compared.is_none_or(|past| now.mono >= past.begun + every)
+        };
         let stale: Vec<NodeKey> = self
             .peers
             .iter()

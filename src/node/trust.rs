@@ -15,7 +15,8 @@ use testmesh_keys::keyring::{self, Audience, CommandError, Item, Keyring, Refuse
 use testmesh_keys::policy::Policy;
 use testmesh_keys::statement::{self, Kind};
 
-use super::event::Judgement;
+use super::event::{Judgement, Now};
+use super::pace::Pace;
 
 /// A statement that is new here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,15 @@ pub struct News {
     pub bytes: Vec<u8>,
     /// Whether it takes trust away, and so concerns everybody.
     pub revocation: bool,
+}
+
+/// What became of a statement from a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was looked at.
+    Judged(Judgement),
+    /// Its issuer says too much: not now.
+    TooSoon,
 }
 
 /// What a statement, a command or time changed.
@@ -98,8 +108,28 @@ impl Trust {
         act(&mut self.keyring).map(changed)
     }
 
-    /// Takes a statement from a peer.
-    pub fn receive(&mut self, bytes: &[u8], from: NodeKey, now: u64) -> (Judgement, Change) {
+    /// Takes a statement from a peer, unless its issuer has said too much lately or the peer has lied too often.
+    pub fn receive(&mut self, bytes: &[u8], from: NodeKey, pace: &mut Pace, now: Now) -> (Taken, Change) {
+        if !pace.is_heard(&from, now.mono) {
+            return (Taken::Judged(Judgement::Ignore), Change::default());
+        }
+        let said = statement::Unverified::decode(bytes);
+        let said = said.as_ref().map(statement::Unverified::statement);
+        if let Ok(said) = said
+            && !pace.may_say(&node(said.issuer()), said.kind(), now.mono)
+        {
+            return (Taken::TooSoon, Change::default());
+        }
+        let (judgement, change) = self.take(bytes, from, now.unix);
+        match (judgement, said) {
+            (Judgement::Accept, Ok(said)) => pace.said(node(said.issuer()), said.kind(), now.mono),
+            (Judgement::Reject, _) => pace.lied(from, now.mono),
+            _ => {}
+        }
+        (Taken::Judged(judgement), change)
+    }
+
+    fn take(&mut self, bytes: &[u8], from: NodeKey, now: u64) -> (Judgement, Change) {
         match self.keyring.receive(bytes, key(&from), now) {
             Ok(received) if received.new => {
                 let revocation = statement::Unverified::decode(bytes)
@@ -249,6 +279,11 @@ impl Trust {
     /// Whether this machine's owner approved a key.
     pub fn is_root(&self, peer: &NodeKey) -> bool {
         key(peer).is_some_and(|key| self.keyring.allowlist().get(&key).is_some())
+    }
+
+    /// Keys that this machine's owner refuses, whoever vouches for them.
+    pub fn blocked(&self) -> BTreeSet<NodeKey> {
+        self.keyring.policy().local().block.into_iter().map(node).collect()
     }
 
     /// What this machine's owner calls a key.

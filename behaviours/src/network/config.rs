@@ -19,6 +19,8 @@ pub struct NetworkConfig {
     pub fixed: Vec<Multiaddr>,
     /// Whether to look for peers by multicast.
     pub mdns: bool,
+    /// Whether to announce statements by gossip; without, the pairwise exchange alone spreads them.
+    pub gossip: bool,
     /// Program, version and the node's name, as strangers may see them. At most [`AGENT_MAX`] bytes.
     pub agent: String,
 }
@@ -33,6 +35,7 @@ impl NetworkConfig {
             listen: Vec::new(),
             fixed: Vec::new(),
             mdns: false,
+            gossip: true,
             agent: format!("testmesh/{}", env!("CARGO_PKG_VERSION")),
         }
     }
@@ -45,6 +48,7 @@ impl std::fmt::Debug for NetworkConfig {
             .field("listen", &self.listen)
             .field("fixed", &self.fixed)
             .field("mdns", &self.mdns)
+            .field("gossip", &self.gossip)
             .field("agent", &self.agent)
             .finish_non_exhaustive()
     }

@@ -157,7 +157,9 @@ impl Network {
         mesh.status.promote(peer);
         mesh.work.promote(peer);
         mesh.blobs.promote(peer);
-        mesh.gossip.promote(peer);
+        if let Some(gossip) = mesh.gossip.as_mut() {
+            gossip.promote(peer);
+        }
         mesh.dialer.admitted(peer);
         listens.iter().for_each(|address| mesh.dialer.told(peer, address));
     }
@@ -247,13 +249,14 @@ impl Network {
         }
     }
 
-    /// Tells all trusted neighbours; they pass it on once they judged it. Lossy by nature.
+    /// Tells all trusted neighbours; they pass it on once they judged it. Lossy by nature; nothing where gossip is off.
     ///
     /// # Errors
     /// [`Failure::TooLarge`] or [`Failure::Broken`]; that nobody listens is none.
     pub fn announce(&mut self, bytes: Vec<u8>) -> Result<(), Failure> {
         most("announcement", bytes.len(), ANNOUNCEMENT_MAX)?;
-        match self.swarm.behaviour_mut().gossip.inner_mut().publish(topic(), bytes) {
+        let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() else { return Ok(()) };
+        match gossip.inner_mut().publish(topic(), bytes) {
             Ok(_) | Err(PublishError::Duplicate | PublishError::NoPeersSubscribedToTopic) => Ok(()),
             Err(error) => Err(Failure::Broken(error.to_string())),
         }
@@ -266,8 +269,9 @@ impl Network {
             Acceptance::Ignore => MessageAcceptance::Ignore,
             Acceptance::Reject => MessageAcceptance::Reject,
         };
-        let gossip = self.swarm.behaviour_mut().gossip.inner_mut();
-        gossip.report_message_validation_result(&id.message, &id.from, acceptance);
+        if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() {
+            gossip.inner_mut().report_message_validation_result(&id.message, &id.from, acceptance);
+        }
     }
 
     /// Opens a stream to a trusted, connected peer. The network must be driven meanwhile.

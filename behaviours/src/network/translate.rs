@@ -185,7 +185,9 @@ impl Network {
         self.peers.set_trusts_us(&peer, rights);
         if self.peers.contains(&peer) {
             self.trust.set_theirs(peer, rights.any());
-            self.swarm.behaviour_mut().gossip.wake(peer);
+            if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() {
+                gossip.wake(peer);
+            }
         }
     }
 
