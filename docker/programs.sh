@@ -1,13 +1,25 @@
 #!/bin/sh
-# Puts the three programs into a folder: those of docker/prebuilt where there are any, else compiled here.
+# Makes the two trees that an image adds to its base: programs and scripts, and the home of the account. The programs
+# are those of docker/prebuilt where there are any, else they are compiled here.
 set -eu
 to=$1
-mkdir -p "$to"
-if [ -x docker/prebuilt/meshd ]; then
-    cp docker/prebuilt/run-tests docker/prebuilt/meshd docker/prebuilt/meshctl "$to/"
-    exit 0
+root=$to/root
+mkdir -p "$root/usr/local/bin" "$root/usr/local/share/testmesh" "$root/exchange" "$to/home/mesh/node"
+from=docker/prebuilt
+if [ ! -x $from/meshd ]; then
+    apt-get update
+    apt-get install -y --no-install-recommends gcc libc6-dev binutils
+    cargo build --release --locked --bins
+    from=target/release
+    strip $from/run-tests $from/meshd $from/meshctl
 fi
-apt-get update
-apt-get install -y --no-install-recommends gcc libc6-dev
-cargo build --release --locked --bins
-cp target/release/run-tests target/release/meshd target/release/meshctl "$to/"
+for program in run-tests meshd meshctl; do
+    cp $from/$program "$root/usr/local/bin/"
+    chmod 755 "$root/usr/local/bin/$program"
+done
+cp docker/lab.sh "$root/usr/local/share/testmesh/"
+chmod 644 "$root/usr/local/share/testmesh/lab.sh"
+# Who may write to the folder of public keys: everybody in the lab.
+chmod 1777 "$root/exchange"
+chmod 700 "$to/home/mesh/node"
+find "$to" -exec touch -h -d @0 {} +
