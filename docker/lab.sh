@@ -43,9 +43,12 @@ person() {
 hazard() {
     case "${LAB_HAZARD:-}" in
     dies)
-        # The node ends with it, and is started again.
-        sleep 4
-        kill -9 "$1"
+        while :; do
+            meshd &
+            sleep 4
+            kill -9 $!
+            wait $! 2>/dev/null || true
+        done
         ;;
     full)
         mkdir -p "$TESTMESH_HOME/cache"
@@ -69,10 +72,9 @@ gather() {
 
 case $role in
 node)
-    # In the background of the background: they are nobody's children when this shell becomes the node.
+    # In the background of the background: nobody's child when this shell becomes the node.
     (person &)
-    own=$$
-    (hazard "$own" &)
+    hazard
     exec meshd
     ;;
 client)
