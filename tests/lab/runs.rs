@@ -23,7 +23,7 @@ const LOSS_COSTS: f64 = 3.0;
 
 /// What is run, and where its results go.
 const ARGUMENTS: &str = "--workspace /tmp/tree --engine embedded --run-skipped --random-seed 1 -p verbose -j 1 \
-     --min-remote 0 --json-test-results /tmp/results.json";
+     --min-remote 0 --json-test-results /tmp/results.json mjsunit message webkit intl test262";
 
 /// A tree on this machine, to be copied into clients.
 #[derive(Debug)]
