@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::plan::Random;
 
 /// Busy tests.
-const BUSY: usize = 160;
+const BUSY: usize = 120;
 
 /// Cases of the whole tree with the skipped ones.
 pub(crate) const CASES: usize = 76 + BUSY;
@@ -26,7 +26,7 @@ pub(crate) fn write(root: &Path) -> io::Result<()> {
     fs::create_dir_all(&folder)?;
     let mut random = Random(1);
     for number in 0..BUSY {
-        let milliseconds = random.between(10, 180);
+        let milliseconds = random.between(10, 130);
         let text = format!("const end = Date.now() + {milliseconds};\nwhile (Date.now() < end) {{}}\n");
         fs::write(folder.join(format!("b{number:03}.js")), text)?;
     }
