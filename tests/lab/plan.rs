@@ -153,14 +153,17 @@ impl Plan {
         }
         faults.sort_by_key(|fault| fault.at);
         let mut plan = Plan { seed, remote_only: false, faults };
-        plan.remote_only = random.below(2) == 0 && plan.somebody_is_spared();
+        plan.remote_only = random.below(2) == 0 && !plan.spared().is_empty();
         plan
     }
 
-    /// Whether some node is there, and can be heard, from beginning to end.
-    fn somebody_is_spared(&self) -> bool {
+    /// Nodes that are there, and can be heard by the client, from beginning to end.
+    pub(crate) fn spared(&self) -> Vec<usize> {
         let hit: BTreeSet<usize> = self.faults.iter().flat_map(|fault| fault.machines.clone()).collect();
-        !hit.contains(&CLIENT) && hit.len() < NODES
+        if hit.contains(&CLIENT) {
+            return Vec::new();
+        }
+        (1..=NODES).filter(|node| !hit.contains(node)).collect()
     }
 
     /// Machines whose clock may jump.
@@ -266,8 +269,11 @@ mod tests {
                 assert!(fault.machines.len() < NODES, "a partition leaves somebody: {plan}");
                 assert!((Duration::from_millis(300)..=Duration::from_secs(6)).contains(&fault.lasting));
             }
-            let spared = !hit.contains(&CLIENT) && (1..=NODES).any(|node| !hit.contains(&node));
-            assert!(!plan.remote_only || spared, "nobody is left to run anything: {plan}");
+            let spared = plan.spared();
+            assert!(
+                spared.is_empty() || spared.iter().all(|node| !hit.contains(node) && !hit.contains(&CLIENT))
+            );
+            assert!(!plan.remote_only || !spared.is_empty(), "nobody is left to run anything: {plan}");
         }
     }
 

@@ -57,8 +57,7 @@ struct Ran {
 fn run(world: &World, arguments: &str, plan: Option<&Plan>) -> Result<Ran> {
     let client = world.container(CLIENT);
     exec(&client, "rm -f /tmp/results.json")?;
-    let script =
-        format!("exec timeout -s KILL {RUN_LIMIT} run-tests {ARGUMENTS} {arguments} 2>/tmp/complaints");
+    let script = format!("exec timeout -s KILL {RUN_LIMIT} run-tests {ARGUMENTS} {arguments} 2>&1");
     world.note(&format!("run-tests {ARGUMENTS} {arguments}"));
     let begun = Instant::now();
     let mut process = exec_piped(&client, &script)?;
@@ -105,8 +104,8 @@ fn run(world: &World, arguments: &str, plan: Option<&Plan>) -> Result<Ran> {
         return Err(Error::Late { what, limit: Duration::from_secs(RUN_LIMIT) });
     }
     let json = exec(&client, "cat /tmp/results.json").map_err(|error| {
-        let complaints = exec(&client, "tail -n 5 /tmp/complaints").unwrap_or_default();
-        Error::Confused(format!("no results: {error}\nexit code {code:?}; {said}{complaints}"))
+        let last: Vec<&str> = output.lines().rev().take(3).collect();
+        Error::Confused(format!("no results: {error}\nexit code {code:?}; {said}; its last words: {last:?}"))
     })?;
     let verdicts = Verdicts::of(&output, &json, code).map_err(Error::Confused)?;
     Ok(Ran { verdicts, output, took, errors })
@@ -165,6 +164,9 @@ fn trial(world: &World, tree: &Tree, local: &Verdicts, plan: &Plan) -> Result<Ou
     let ran = run(world, if plan.remote_only { "--remote-only" } else { "" }, Some(plan))?;
     let mut complaints = ran.errors;
     complaints.extend(ran.verdicts.complaints(local));
+    let idle = plan.spared().into_iter().map(name);
+    let idle = idle.filter(|node| ran.verdicts.shares.get(node).is_none_or(|count| *count == 0));
+    complaints.extend(idle.map(|node| format!("{node} was there all the time and ran nothing")));
     mend(world)?;
     complaints.extend(orphans(world)?);
     let again = world.wait_for_mutual(CLIENT, NODES);
@@ -180,15 +182,22 @@ fn trial(world: &World, tree: &Tree, local: &Verdicts, plan: &Plan) -> Result<Ou
     let allowed = ideal + LOSS_COSTS * plan.losses() as f64;
     let took = ran.took.as_secs_f64();
     let line = format!(
-        "seed {}: {plan}: {} cases in {took:.1} s (ideal {ideal:.1}, with losses {allowed:.1}), joined in {:.1} s, whole \
+        "seed {}: {plan}: {} cases, {} of them on nodes, in {took:.1} s (ideal {ideal:.1}, with losses {allowed:.1}), joined in {:.1} s, whole \
          again in {whole}: {}",
         plan.seed,
         ran.verdicts.cases(),
+        remote(&ran.verdicts),
         joined.as_secs_f64(),
         if complaints.is_empty() { "clean" } else { "NOT CLEAN" }
     );
     let logs = (!complaints.is_empty()).then(|| (world.logs(), ran.output));
     Ok(Outcome { line, complaints, logs, left_out: 0 })
+}
+
+/// Tests that other machines than the client answered.
+fn remote(verdicts: &Verdicts) -> usize {
+    let of_nodes = verdicts.shares.iter().filter(|(name, _)| name.starts_with('n'));
+    of_nodes.map(|(_, count)| count).sum()
 }
 
 /// Processes that should not be there any more, in any container.

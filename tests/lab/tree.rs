@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::plan::Random;
 
 /// Busy tests.
-const BUSY: usize = 120;
+const BUSY: usize = 80;
 
 /// Cases of the whole tree with the skipped ones.
 pub(crate) const CASES: usize = 76 + BUSY;

@@ -28,6 +28,16 @@ pub(crate) struct Verdicts {
     code: Option<i32>,
     /// Seconds of work in all runs.
     pub(crate) work: f64,
+    /// Tests that each machine answered.
+    pub(crate) shares: BTreeMap<String, usize>,
+}
+
+/// What a machine did, in a line of the summary.
+fn share(line: &str) -> Option<(&str, usize)> {
+    let (row, _) = line.split_once(" of work")?;
+    let (row, _) = row.split_once(" tests ")?;
+    let (name, count) = row.trim_end().rsplit_once(' ')?;
+    Some((name.trim(), count.parse().ok()?))
 }
 
 /// The name of the case that a line of output tells the end of.
@@ -48,6 +58,8 @@ impl Verdicts {
             let outcomes = verdicts.told.entry(name.to_owned()).or_default();
             *outcomes.entry(outcome.to_owned()).or_default() += 1;
         }
+        let shares = output.lines().filter_map(share);
+        verdicts.shares = shares.map(|(name, count)| (name.to_owned(), count)).collect();
         let json: Value = serde_json::from_str(json).map_err(|error| format!("JSON results: {error}"))?;
         verdicts.total = json["test_total"].as_u64().ok_or("JSON results without a count")?;
         verdicts.work = json["duration_mean"].as_f64().unwrap_or(0.0) * verdicts.total as f64;
@@ -179,6 +191,14 @@ n2 was lost; its tests run elsewhere
             ["only on the mesh: 1 x mjsunit/a CRASH with code -6 ()"]
         );
         assert_eq!(check(OUTPUT, &json(""), None), ["exit code None, alone Some(1)"]);
+    }
+
+    #[test]
+    fn shares_are_read_from_the_summary() {
+        let row = "n1             24 tests     0.5 s of work  1.61 x as long as on average, 2 lost";
+        assert_eq!(share(row), Some(("n1", 24)));
+        assert_eq!(share("this machine       0 tests     0.0 s of work"), Some(("this machine", 0)));
+        assert_eq!(share("3 tests went elsewhere, 0 ran twice at once"), None);
     }
 
     #[test]
