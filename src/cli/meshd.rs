@@ -18,7 +18,7 @@ pub const MESHD_ARGUMENT: &str = "--meshd";
 pub const WATCH_ARGUMENT: &str = "--while-stdin-is-open";
 
 /// What is logged unless told otherwise.
-const DEFAULT_LOG: &str = "info,libp2p=warn,libp2p_mdns=error";
+const DEFAULT_LOG: &str = "info,libp2p=warn,libp2p_mdns=error,libp2p_gossipsub=error";
 
 /// The node of this machine: meets others on the LAN, runs tests for those it trusts.
 #[derive(Debug, Parser)]

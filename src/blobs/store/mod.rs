@@ -49,15 +49,25 @@ pub struct StoreConfig {
 impl StoreConfig {
     /// Bytes of all blobs unless said otherwise: some shells and all test trees.
     pub const CAP: u64 = 10 << 30;
-    /// Bytes left to others unless said otherwise.
+    /// Bytes left to others unless said otherwise, or the file system is small.
     pub const FLOOR: u64 = 1 << 30;
+    /// Share of a small file system that is left to others: 1/20.
+    const FLOOR_SHARE: u64 = 20;
     /// Longer than any run takes from scanning to its first job.
     pub const GRACE: Duration = Duration::from_secs(600);
 
     /// In this folder, with the usual bounds.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, cap: Self::CAP, floor: Self::FLOOR, grace: Self::GRACE }
+        // The folder need not be there yet.
+        let system = dir.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok());
+        let size = system.map_or(u64::MAX, |known| known.f_blocks.saturating_mul(known.f_frsize));
+        Self { dir, cap: Self::CAP, floor: Self::floor_of(size), grace: Self::GRACE }
+    }
+
+    /// What is left to others on a file system of that size: not all of a small one.
+    fn floor_of(size: u64) -> u64 {
+        Self::FLOOR.min(size / Self::FLOOR_SHARE)
     }
 }
 

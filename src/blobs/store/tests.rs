@@ -242,3 +242,12 @@ fn foreign_files_are_passed_over() {
     put(&second, &[2; 60]);
     assert!(folder.join("README").exists() && !second.has(&id));
 }
+
+#[test]
+fn a_small_disk_is_not_left_to_others_altogether() {
+    assert_eq!(StoreConfig::floor_of(1 << 40), StoreConfig::FLOOR);
+    assert_eq!(StoreConfig::floor_of(20 << 20), 1 << 20, "a memory file system of 20 MiB can be used");
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig::new(dir.path().join("not/there/yet"));
+    assert!(config.floor <= StoreConfig::FLOOR);
+}
