@@ -109,7 +109,8 @@ fn once(way: &str, tests: usize, tree: &Tree, pair: &Mesh, ones: &Mesh) -> Resul
         _ => ones.run(tree.root(), &["-j1", "--peers=n2,n3"]),
     };
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let own = || [pair, ones].iter().flat_map(|mesh| &mesh.nodes).map(super::nodes::Node::own_cpu).sum::<f64>();
+    let own =
+        || [pair, ones].iter().flat_map(|mesh| &mesh.nodes).map(super::nodes::Node::own_cpu).sum::<f64>();
     let before = (children_cpu()?, pair.cpu() + ones.cpu(), own());
     let begun = Instant::now();
     let ended = command.output()?;
