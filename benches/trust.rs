@@ -420,6 +420,7 @@ fn about(key: NodeKey) -> About {
         version: "0".to_owned(),
         platform: Default::default(),
         slots: 1,
+        speed: 1000,
         tier: Tier::Contained,
         mesh: "sim".to_owned(),
         mdns: false,
