@@ -11,6 +11,7 @@
 //!   beside one plain copy over TCP.
 //! - `spread [--nodes N] [--slots N] [--seconds N]`: traces replayed with sleeping tests, beside the shortest time
 //!   possible; all well, and with one node ten times slower and one frozen at half time.
+//! - `speedup [--nodes N] [--slots N] [--seconds N]`: the same sleeping tests on one node, two, four and so on.
 //!
 //! `TESTMESH_PROGRAMS=FOLDER` takes `run-tests` and `meshd` from there: two builds can be compared.
 //!
@@ -73,12 +74,14 @@ fn run(options: &Options) -> Result<()> {
         Some("first") => first::run(options),
         Some("ship") => ship::run(options),
         Some("spread") => spread::run(options),
+        Some("speedup") => spread::speedup(options),
         None => {
             overhead::run(options)?;
             first::run(options)?;
             ship::run(options)?;
-            spread::run(options)
+            spread::run(options)?;
+            spread::speedup(options)
         }
-        Some(other) => Err(format!("no mode {other}: overhead, first, ship or spread").into()),
+        Some(other) => Err(format!("no mode {other}: overhead, first, ship, spread or speedup").into()),
     }
 }

@@ -63,25 +63,28 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn report(ways: &[Way], tests: usize, rounds: usize, options: &Options) -> Result<()> {
-    let floor = median(&ways[0].cpu);
+    let (floor, floor_wall) = (median(&ways[0].cpu), median(&ways[0].wall));
     let figures = Figures::to(options.json.as_ref());
     println!(
         "\n{tests} null tests, {PARALLEL} at once, medians of {rounds} rounds; CPU of the client, all nodes and all tests\n"
     );
-    println!("| way | CPU ms a test | above the floor | of it client | nodes | null tests/s | what |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| way | CPU ms a test | above the floor | of it client | nodes | null tests/s | of the floor's | what |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for way in ways {
         let (cpu, client, nodes) = (median(&way.cpu), median(&way.client), median(&way.nodes));
         let rate = tests as f64 / median(&way.wall);
         println!(
-            "| {} | {cpu:.3} | {:.3} | {client:.3} | {nodes:.3} | {rate:.0} | {} |",
+            "| {} | {cpu:.3} | {:.3} | {client:.3} | {nodes:.3} | {rate:.0} | {:.2} | {} |",
             way.name,
             cpu - floor,
+            floor_wall / median(&way.wall),
             way.what
         );
         let all = json!({
             "cpu_ms": cpu, "above_floor_ms": cpu - floor, "client_ms": client, "nodes_ms": nodes,
-            "tests_per_s": rate, "command": way.what, "tests": tests, "rounds": rounds, "all_cpu_ms": way.cpu,
+            "tests_per_s": rate, "of_floor_rate": floor_wall / median(&way.wall), "command": way.what, "tests": tests, "rounds": rounds, "all_cpu_ms": way.cpu,
         });
         figures.add("overhead", way.name, &all)?;
     }

@@ -97,7 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             ("known", "one 10 x slower and one frozen from half time", faulty, Some(half)),
         ];
         for (durations, machines, shortest, fault) in cases {
-            let Ran { seconds, twice } = replay(&mesh, tree.root(), slots, fault)?;
+            let Ran { seconds, twice } = replay(&mesh, tree.root(), slots, None, fault)?;
             println!(
                 "| {} | {} | {durations} | {machines} | {shortest:.2} | {seconds:.2} | {:.3} | {twice} |",
                 trace.name(),
@@ -117,14 +117,48 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// The same tests on one node, two, and so on.
+pub(crate) fn speedup(options: &Options) -> Result<()> {
+    let (count, slots) = (options.number("--nodes", 8).max(2), options.number("--slots", 2).max(1));
+    let seconds = options.number("--seconds", 40).max(4) as f64;
+    let place = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mesh = runtime.block_on(Mesh::start(&place.path().join("nodes"), &vec![slots; count]))?;
+    let figures = Figures::to(options.json.as_ref());
+    let tests = Trace::Uniform.tests(seconds, slots);
+    let work: f64 = tests.iter().map(Duration::as_secs_f64).sum();
+    let tree = Tree::plant(&place.path().join("v8"), tests.iter().copied())?;
+    // Content travels and durations are learned.
+    replay(&mesh, tree.root(), slots, None, None)?;
+    println!("\n{} sleeping tests, uniform 50-550 ms, {slots} slots a node\n", tests.len());
+    println!("| nodes | took s | shortest s | speed-up | of the number of nodes |\n|---|---|---|---|---|");
+    let mut alone = None;
+    for nodes in std::iter::successors(Some(1), |nodes| Some(nodes * 2)).take_while(|nodes| *nodes <= count) {
+        let Ran { seconds, .. } = replay(&mesh, tree.root(), slots, Some(nodes), None)?;
+        let speedup = *alone.get_or_insert(seconds) / seconds;
+        let (shortest, share) = (work / (slots * nodes) as f64, speedup / nodes as f64);
+        println!("| {nodes} | {seconds:.2} | {shortest:.2} | {speedup:.2} | {share:.2} |");
+        let all = json!({ "nodes": nodes, "slots": slots, "took_s": seconds, "shortest_s": shortest, "speedup": speedup });
+        figures.add("speedup", &nodes.to_string(), &all)?;
+    }
+    Ok(())
+}
+
 struct Ran {
     seconds: f64,
     twice: u64,
 }
 
-/// One run; after so many seconds the third node is slow and the fourth frozen.
-fn replay(mesh: &Mesh, tree: &Path, slots: usize, fault: Option<f64>) -> Result<Ran> {
+/// One run, on so many nodes or all; after so many seconds the third node is slow and the fourth frozen.
+fn replay(mesh: &Mesh, tree: &Path, slots: usize, nodes: Option<usize>, fault: Option<f64>) -> Result<Ran> {
+    let names: Vec<&str> = mesh.nodes.iter().map(|node| node.name.as_str()).collect();
+    let peers = match nodes {
+        None => String::new(),
+        Some(1) => "--nonetwork".to_owned(),
+        Some(nodes) => format!("--peers={}", names[1..nodes].join(",")),
+    };
     let mut command = mesh.run(tree, &["-p", "plain"]);
+    command.args(Some(peers).filter(|peers| !peers.is_empty()));
     command.arg(format!("-j{slots}")).stdout(Stdio::piped()).stderr(Stdio::piped());
     let begun = Instant::now();
     let process = command.spawn()?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::Result;
 
-/// Says what it is told with `-e print('…')`; sleeps as long as the last argument says, as in `t7-250ms.js`; ten times
+/// Says what it is told with `-e print('…')`; sleeps as long as the name of the test says, as in `t7-250ms.js`; ten times
 /// as long on a machine that is to be slow, where a file `slow` lies beside its workspaces.
 const SHELL: &str = r#"
 #include <stdio.h>
@@ -36,10 +36,11 @@ int main(int count, char **words) {
     if (write(1, last + 7, length) < 0 || write(1, "\n", 1) < 0) return 1;
     return 0;
   }
-  const char *name = strrchr(last, '/');
-  const char *dash = strrchr(name ? name : last, '-');
-  long millis = dash && strstr(dash, "ms.js") ? atol(dash + 1) : 0;
-  if (millis) {
+  for (int at = 1; at < count; at++) {
+    const char *end = strstr(words[at], "ms.js");
+    const char *dash = end ? strrchr(words[at], '-') : 0;
+    if (!dash) continue;
+    long millis = atol(dash + 1);
     if (slow(words[0])) millis *= 10;
     struct timespec time = {millis / 1000, millis % 1000 * 1000000};
     nanosleep(&time, 0);

@@ -218,7 +218,8 @@ class Maelstrom:
 def ours(place, tests, rounds, options):
     """The figures of our own benchmark, made in the same run."""
     file = place / "ours.json"
-    words = ["cargo", "bench", "--bench", "mesh", "--", "overhead", "--tests", str(tests), "--rounds", str(rounds), "--json", file]
+    bench = [options.bench] if options.bench else ["cargo", "bench", "--bench", "mesh", "--"]
+    words = [*bench, "overhead", "--tests", str(tests), "--rounds", str(rounds), "--json", file]
     done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode or not file.is_file():
         raise RuntimeError(done.stderr.decode(errors="replace")[-800:] + done.stdout.decode(errors="replace")[-800:])
@@ -243,6 +244,7 @@ def main():
     words.add_argument("--v8", type=pathlib.Path, action="append", default=[], help="a V8 checkout whose runner is to be compared")
     words.add_argument("--v8-python", default="python3", help="the Python it needs")
     words.add_argument("--json", type=pathlib.Path)
+    words.add_argument("--bench", type=pathlib.Path, help="the built benchmark `mesh`, instead of `cargo bench`")
     words.add_argument("--without-ours", action="store_true")
     options = words.parse_args()
     folders = [options.peers / "bin", options.peers / "python/bin"]
