@@ -76,6 +76,9 @@ struct Seeds {
     /// The first.
     #[arg(long, default_value_t = 0)]
     first: u64,
+    /// Keep the logs of clean seeds, too.
+    #[arg(long)]
+    keep: bool,
     /// Begin no more seeds after so many minutes.
     #[arg(long, default_value_t = 240)]
     minutes: u64,
@@ -157,16 +160,16 @@ fn faults(ground: &Ground, args: &Args, seeds: &Seeds) -> Result<bool> {
             println!("no more seeds after {} minutes", seeds.minutes);
             break;
         }
-        let outcome = runs::seed(ground, &tree, &local, seed)?;
+        let outcome = runs::seed(ground, &tree, &local, seed, seeds.keep)?;
         println!("{}", outcome.line);
         left_out += outcome.left_out;
-        if outcome.complaints.is_empty() {
-            clean += 1;
-            continue;
-        }
         outcome.complaints.iter().for_each(|complaint| println!("  {complaint}"));
         if let Some(logs) = &outcome.logs {
             println!("  logs: {}", runs::keep(seed, logs)?.display());
+        }
+        if outcome.complaints.is_empty() {
+            clean += 1;
+            continue;
         }
         let repeat =
             format!("faults --first {seed} --seeds 1 --image {} --prefix {}", args.image, args.prefix);

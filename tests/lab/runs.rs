@@ -130,21 +130,21 @@ pub(crate) struct Outcome {
     pub(crate) line: String,
     /// What was not as it must be.
     pub(crate) complaints: Vec<String>,
-    /// All logs by time, where there are complaints.
+    /// All logs by time and the output, where there are complaints or they are wanted.
     pub(crate) logs: Option<(String, String)>,
     /// Faults that this machine cannot make.
     pub(crate) left_out: usize,
 }
 
 /// A fresh mesh, a run, the faults of a seed, and all checks.
-pub(crate) fn seed(ground: &Ground, tree: &Tree, local: &Verdicts, seed: u64) -> Result<Outcome> {
+pub(crate) fn seed(ground: &Ground, tree: &Tree, local: &Verdicts, seed: u64, keep: bool) -> Result<Outcome> {
     let plan = Plan::of(seed);
     let skewed = plan.skewed();
     let machine = |number: usize| Machine { skewable: skewed.contains(&number), ..Machine::plain() };
     let world = World::start(ground, seed + 1, (0..=NODES).map(machine).collect())?;
     let left_out =
         plan.faults.iter().filter(|fault| crate::faults::impossible(&world, fault).is_some()).count();
-    let mut outcome = match trial(&world, tree, local, &plan) {
+    let mut outcome = match trial(&world, tree, local, &plan, keep) {
         Ok(outcome) => outcome,
         Err(error) => Outcome {
             line: format!("seed {seed}: {plan}: broke off"),
@@ -157,7 +157,7 @@ pub(crate) fn seed(ground: &Ground, tree: &Tree, local: &Verdicts, seed: u64) ->
     Ok(outcome)
 }
 
-fn trial(world: &World, tree: &Tree, local: &Verdicts, plan: &Plan) -> Result<Outcome> {
+fn trial(world: &World, tree: &Tree, local: &Verdicts, plan: &Plan, keep: bool) -> Result<Outcome> {
     tree.put(world)?;
     world.introduce()?;
     let joined = world.wait_for_mutual(CLIENT, NODES)?;
@@ -190,7 +190,7 @@ fn trial(world: &World, tree: &Tree, local: &Verdicts, plan: &Plan) -> Result<Ou
         joined.as_secs_f64(),
         if complaints.is_empty() { "clean" } else { "NOT CLEAN" }
     );
-    let logs = (!complaints.is_empty()).then(|| (world.logs(), ran.output));
+    let logs = (keep || !complaints.is_empty()).then(|| (world.logs(), ran.output));
     Ok(Outcome { line, complaints, logs, left_out: 0 })
 }
 
@@ -221,7 +221,7 @@ fn orphans(world: &World) -> Result<Vec<String>> {
     }
 }
 
-/// Keeps the logs of a seed that failed; where.
+/// Keeps the logs of a seed; where.
 pub(crate) fn keep(seed: u64, logs: &(String, String)) -> Result<PathBuf> {
     let base = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let folder = base.join("lab").join(format!("seed-{seed}"));

@@ -186,10 +186,14 @@ impl World {
     /// Waits until a script in a machine succeeds; how long it took.
     pub(crate) fn wait(&self, machine: usize, what: &str, script: &str, limit: Duration) -> Result<Duration> {
         let begun = Instant::now();
-        // Looked at within, many times a second: a command to the engine takes longer than what it would find.
-        let looks = limit.as_secs() * 20;
-        let until =
-            format!("n=0; until {script}; do n=$((n + 1)); [ $n -lt {looks} ] || exit 1; sleep 0.05; done");
+        // Looked at within: a command to the engine takes longer than what it would find. In a large world less often,
+        // since looking costs a processor what is being waited for.
+        let pause = (self.machines.len() as u64 * 12).clamp(50, 500);
+        let looks = limit.as_secs() * 1_000 / pause;
+        let pause = pause as f64 / 1_000.0;
+        let until = format!(
+            "n=0; until {script}; do n=$((n + 1)); [ $n -lt {looks} ] || exit 1; sleep {pause}; done"
+        );
         let waited = exec(&self.container(machine), &format!("timeout {} sh -c '{until}'", limit.as_secs()));
         if let Err(error) = waited {
             let at = name(machine);
