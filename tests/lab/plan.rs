@@ -206,7 +206,7 @@ fn fault(kind: Kind, random: &mut Random) -> Fault {
         at: u32::try_from(random.between(0, 850)).unwrap_or(0),
         machines,
         lasting: Duration::from_millis(u64::try_from(random.between(300, 6_000)).unwrap_or(300)),
-        strength: strength as i64,
+        strength,
     }
 }
 
