@@ -9,7 +9,7 @@ use crate::docker::{Error, Result, complaints_of, docker, exec, exec_piped, text
 use crate::faults::{Over, mend, perform};
 use crate::plan::{CLIENT, NODES, Plan, name};
 use crate::tree;
-use crate::verdicts::{Verdicts, case, left_over};
+use crate::verdicts::{Verdicts, case, left_over, shares};
 use crate::world::{Ground, Machine, World};
 
 /// No run takes longer, whatever goes wrong.
@@ -204,7 +204,10 @@ fn trial(world: &World, tree: &Tree, measure: &Measure, plan: &Plan, keep: bool)
     complaints.extend(orphans(world)?);
     let again = world.wait_for_mutual(CLIENT, NODES);
     let whole = match &again {
-        Ok(time) => format!("{:.1} s", time.as_secs_f64()),
+        Ok(time) => {
+            complaints.extend(works(world)?);
+            format!("{:.1} s", time.as_secs_f64())
+        }
         Err(error) => {
             complaints.push(format!("the mesh is not whole again: {error}"));
             "never".to_owned()
@@ -226,6 +229,24 @@ fn trial(world: &World, tree: &Tree, measure: &Measure, plan: &Plan, keep: bool)
     );
     let logs = (keep || !complaints.is_empty()).then(|| (world.logs(), ran.output));
     Ok(Outcome { line, complaints, logs, in_time: took <= allowed, left_out: 0 })
+}
+
+/// A short run after everything: which nodes do not take part again.
+fn works(world: &World) -> Result<Vec<String>> {
+    let words = "--workspace /tmp/tree --engine embedded --random-seed 1 -p verbose --remote-only";
+    let script =
+        format!("timeout {RUN_LIMIT} run-tests {words} 'mjsunit/busy/b0[0-2]*' 2>&1; echo \"code $?\"");
+    let output = exec(&world.container(CLIENT), &script)?;
+    output.lines().filter(|line| case(line).is_none()).for_each(|line| world.note(line));
+    let shares = shares(&output);
+    let idle = world.nodes().into_iter().map(name);
+    let idle = idle.filter(|node| shares.get(node).is_none_or(|count| *count == 0));
+    let mut complaints: Vec<String> =
+        idle.map(|node| format!("{node} runs nothing after everything is over")).collect();
+    if !output.lines().any(|line| line == "code 0") {
+        complaints.push("the run after everything is over was not clean".to_owned());
+    }
+    Ok(complaints)
 }
 
 /// Tests that other machines than the client answered.
