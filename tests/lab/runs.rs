@@ -9,7 +9,7 @@ use crate::docker::{Error, Result, complaints_of, docker, exec, exec_piped, text
 use crate::faults::{Over, mend, perform};
 use crate::plan::{CLIENT, NODES, Plan, name};
 use crate::tree;
-use crate::verdicts::{Verdicts, case, left_over};
+use crate::verdicts::{Verdicts, case, left_over, shares};
 use crate::world::{Ground, Machine, World};
 
 /// No run takes longer, whatever goes wrong.
@@ -112,7 +112,7 @@ fn run(world: &World, arguments: &str, plan: Option<&Plan>) -> Result<Ran> {
 }
 
 /// What must come out: the tree on one machine without a mesh.
-pub(crate) fn alone(ground: &Ground, tree: &Tree) -> Result<Verdicts> {
+fn alone(ground: &Ground, tree: &Tree) -> Result<Verdicts> {
     let world = World::start(ground, 0, vec![Machine::plain()])?;
     tree.put(&world)?;
     let ran = run(&world, "--nonetwork", None)?;
@@ -121,6 +121,30 @@ pub(crate) fn alone(ground: &Ground, tree: &Tree) -> Result<Verdicts> {
         return Err(Error::Confused(words));
     }
     Ok(ran.verdicts)
+}
+
+/// What every run is measured against.
+#[derive(Debug)]
+pub(crate) struct Measure {
+    /// What must come out.
+    pub(crate) local: Verdicts,
+    /// Seconds that a mesh takes where nothing goes wrong.
+    pub(crate) calm: f64,
+}
+
+/// The tree on one machine, then on a mesh where nothing goes wrong.
+pub(crate) fn measure(ground: &Ground, tree: &Tree) -> Result<Measure> {
+    let local = alone(ground, tree)?;
+    let world = World::start(ground, 0, vec![Machine::plain(); NODES + 1])?;
+    tree.put(&world)?;
+    world.introduce()?;
+    world.wait_for_mutual(CLIENT, NODES)?;
+    let ran = run(&world, "", None)?;
+    let complaints = ran.verdicts.complaints(&local);
+    if !complaints.is_empty() || remote(&ran.verdicts) == 0 {
+        return Err(Error::Confused(format!("a run where nothing goes wrong: {complaints:?}")));
+    }
+    Ok(Measure { local, calm: ran.took.as_secs_f64() })
 }
 
 /// How a seed went.
@@ -132,24 +156,33 @@ pub(crate) struct Outcome {
     pub(crate) complaints: Vec<String>,
     /// All logs by time and the output, where there are complaints or they are wanted.
     pub(crate) logs: Option<(String, String)>,
+    /// Whether it took no longer than without faults and three seconds a loss.
+    pub(crate) in_time: bool,
     /// Faults that this machine cannot make.
     pub(crate) left_out: usize,
 }
 
 /// A fresh mesh, a run, the faults of a seed, and all checks.
-pub(crate) fn seed(ground: &Ground, tree: &Tree, local: &Verdicts, seed: u64, keep: bool) -> Result<Outcome> {
+pub(crate) fn seed(
+    ground: &Ground,
+    tree: &Tree,
+    measure: &Measure,
+    seed: u64,
+    keep: bool,
+) -> Result<Outcome> {
     let plan = Plan::of(seed);
     let skewed = plan.skewed();
     let machine = |number: usize| Machine { skewable: skewed.contains(&number), ..Machine::plain() };
     let world = World::start(ground, seed + 1, (0..=NODES).map(machine).collect())?;
     let left_out =
         plan.faults.iter().filter(|fault| crate::faults::impossible(&world, fault).is_some()).count();
-    let mut outcome = match trial(&world, tree, local, &plan, keep) {
+    let mut outcome = match trial(&world, tree, measure, &plan, keep) {
         Ok(outcome) => outcome,
         Err(error) => Outcome {
             line: format!("seed {seed}: {plan}: broke off"),
             complaints: vec![error.to_string()],
             logs: Some((world.logs(), String::new())),
+            in_time: false,
             left_out: 0,
         },
     };
@@ -157,13 +190,13 @@ pub(crate) fn seed(ground: &Ground, tree: &Tree, local: &Verdicts, seed: u64, ke
     Ok(outcome)
 }
 
-fn trial(world: &World, tree: &Tree, local: &Verdicts, plan: &Plan, keep: bool) -> Result<Outcome> {
+fn trial(world: &World, tree: &Tree, measure: &Measure, plan: &Plan, keep: bool) -> Result<Outcome> {
     tree.put(world)?;
     world.introduce()?;
     let joined = world.wait_for_mutual(CLIENT, NODES)?;
     let ran = run(world, if plan.remote_only { "--remote-only" } else { "" }, Some(plan))?;
     let mut complaints = ran.errors;
-    complaints.extend(ran.verdicts.complaints(local));
+    complaints.extend(ran.verdicts.complaints(&measure.local));
     let idle = plan.spared().into_iter().map(name);
     let idle = idle.filter(|node| ran.verdicts.shares.get(node).is_none_or(|count| *count == 0));
     complaints.extend(idle.map(|node| format!("{node} was there all the time and ran nothing")));
@@ -171,18 +204,22 @@ fn trial(world: &World, tree: &Tree, local: &Verdicts, plan: &Plan, keep: bool) 
     complaints.extend(orphans(world)?);
     let again = world.wait_for_mutual(CLIENT, NODES);
     let whole = match &again {
-        Ok(time) => format!("{:.1} s", time.as_secs_f64()),
+        Ok(time) => {
+            complaints.extend(works(world)?);
+            format!("{:.1} s", time.as_secs_f64())
+        }
         Err(error) => {
             complaints.push(format!("the mesh is not whole again: {error}"));
             "never".to_owned()
         }
     };
-    let slots = NODES + usize::from(!plan.remote_only);
-    let ideal = local.work / slots as f64;
-    let allowed = ideal + LOSS_COSTS * plan.losses() as f64;
+    // Without the client's own slots there are fewer.
+    let share = if plan.remote_only { (NODES + 1) as f64 / NODES as f64 } else { 1.0 };
+    let calm = measure.calm * share;
+    let allowed = calm + LOSS_COSTS * plan.losses() as f64;
     let took = ran.took.as_secs_f64();
     let line = format!(
-        "seed {}: {plan}: {} cases, {} of them on nodes, in {took:.1} s (ideal {ideal:.1}, with losses {allowed:.1}), joined in {:.1} s, whole \
+        "seed {}: {plan}: {} cases, {} of them on nodes, in {took:.1} s (without faults {calm:.1}, allowed {allowed:.1}), joined in {:.1} s, whole \
          again in {whole}: {}",
         plan.seed,
         ran.verdicts.cases(),
@@ -191,7 +228,25 @@ fn trial(world: &World, tree: &Tree, local: &Verdicts, plan: &Plan, keep: bool) 
         if complaints.is_empty() { "clean" } else { "NOT CLEAN" }
     );
     let logs = (keep || !complaints.is_empty()).then(|| (world.logs(), ran.output));
-    Ok(Outcome { line, complaints, logs, left_out: 0 })
+    Ok(Outcome { line, complaints, logs, in_time: took <= allowed, left_out: 0 })
+}
+
+/// A short run after everything: which nodes do not take part again.
+fn works(world: &World) -> Result<Vec<String>> {
+    let words = "--workspace /tmp/tree --engine embedded --random-seed 1 -p verbose --remote-only";
+    let script =
+        format!("timeout {RUN_LIMIT} run-tests {words} 'mjsunit/busy/b0[0-2]*' 2>&1; echo \"code $?\"");
+    let output = exec(&world.container(CLIENT), &script)?;
+    output.lines().filter(|line| case(line).is_none()).for_each(|line| world.note(line));
+    let shares = shares(&output);
+    let idle = world.nodes().into_iter().map(name);
+    let idle = idle.filter(|node| shares.get(node).is_none_or(|count| *count == 0));
+    let mut complaints: Vec<String> =
+        idle.map(|node| format!("{node} runs nothing after everything is over")).collect();
+    if !output.lines().any(|line| line == "code 0") {
+        complaints.push("the run after everything is over was not clean".to_owned());
+    }
+    Ok(complaints)
 }
 
 /// Tests that other machines than the client answered.

@@ -32,6 +32,11 @@ pub(crate) struct Verdicts {
     pub(crate) shares: BTreeMap<String, usize>,
 }
 
+/// How many tests each machine answered, from the summary of a run.
+pub(crate) fn shares(output: &str) -> BTreeMap<String, usize> {
+    output.lines().filter_map(share).map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
 /// What a machine did, in a line of the summary.
 fn share(line: &str) -> Option<(&str, usize)> {
     let (row, _) = line.split_once(" of work")?;
@@ -58,8 +63,7 @@ impl Verdicts {
             let outcomes = verdicts.told.entry(name.to_owned()).or_default();
             *outcomes.entry(outcome.to_owned()).or_default() += 1;
         }
-        let shares = output.lines().filter_map(share);
-        verdicts.shares = shares.map(|(name, count)| (name.to_owned(), count)).collect();
+        verdicts.shares = shares(output);
         let json: Value = serde_json::from_str(json).map_err(|error| format!("JSON results: {error}"))?;
         verdicts.total = json["test_total"].as_u64().ok_or("JSON results without a count")?;
         verdicts.work = json["duration_mean"].as_f64().unwrap_or(0.0) * verdicts.total as f64;
