@@ -100,6 +100,10 @@ impl State {
 
     fn warnings(&self, now: Now) -> Vec<String> {
         let mut warnings = self.about.warnings.clone();
+        if let Some(why) = &self.unwritten {
+            warnings
+                .push(format!("what was learned of trust is not on the disk, and lost at a restart: {why}"));
+        }
         if self.listening.is_empty() {
             warnings.push("nobody can connect: no address is listened on".to_owned());
         }

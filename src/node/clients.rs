@@ -253,7 +253,10 @@ impl State {
     /// A change that the owner asked for could not be written: it is taken back. Empty where nobody asked: what came
     /// from a peer or from time holds in memory and comes again after a restart.
     pub fn persist_failed(&mut self, why: &str) -> Vec<Action> {
-        let Some((client, before)) = self.undo.take() else { return Vec::new() };
+        let Some((client, before)) = self.undo.take() else {
+            self.unwritten = Some(why.to_owned());
+            return Vec::new();
+        };
         self.trust = before;
         self.unbar();
         let error =

@@ -31,6 +31,12 @@ pub trait Keep {
     /// In words for the owner; then nothing is written.
     fn persist(&mut self, change: &testmesh_keys::keyring::Change, state: &State) -> Result<(), String>;
 
+    /// Writes all that is known anew, after something could not be written.
+    ///
+    /// # Errors
+    /// In words for the owner; what was written before is as it was.
+    fn catch_up(&mut self, state: &State) -> Result<(), String>;
+
     /// Answers a request about files.
     fn ask(&mut self, request: Request, state: &mut State, now: Now) -> (Reply, Vec<Action>);
 }
@@ -97,7 +103,7 @@ impl<K: Keep> Driver<K> {
                 _ = interrupt.recv() => self.happened(Event::Stop),
                 _ = terminate.recv() => self.happened(Event::Stop),
                 _ = hangup.recv() => self.reload(),
-                incoming = self.link.next() => self.incoming(incoming),
+                _ = ticks.tick() => self.happened(Event::Tick),
                 heard = self.server.next() => self.heard(heard),
                 (slot, id, output) = self.slots.next_finished() => {
                     let slot = u32::try_from(slot).unwrap_or(u32::MAX);
@@ -106,7 +112,8 @@ impl<K: Keep> Driver<K> {
                 event = self.supplies.next() => if let Some(event) = event { self.happened(event) },
                 () = tokio::time::sleep_until(wake.into()) => self.supplies.tick(),
                 () = tokio::time::sleep_until(due.into()) => self.happened(Event::Due),
-                _ = ticks.tick() => self.happened(Event::Tick),
+                // Last: it alone can have something to say at any time, and a flood must not keep out the owner.
+                incoming = self.link.next() => self.incoming(incoming),
             }
         }
         tracing::info!("stopping");
@@ -117,6 +124,18 @@ impl<K: Keep> Driver<K> {
     }
 
     fn happened(&mut self, event: Event) {
+        let peer = |key| tracing::info_span!("peer", %key, name = ?self.state.name_of(&key));
+        let _span = event.peer().map(|key| peer(key).entered());
+        match &event {
+            Event::Connected { peer, address, .. } if self.state.trust().given(peer).any() => {
+                tracing::info!(%address, "connected");
+            }
+            Event::Disconnected { peer, why } if self.state.trust().given(peer).any() => {
+                tracing::info!(why = why.as_deref().unwrap_or("it left"), "disconnected");
+            }
+            Event::Connected { address, .. } => tracing::debug!(%address, "a stranger connected"),
+            _ => {}
+        }
         if let Event::Disconnected { peer, .. } = &event {
             self.supplies.gone(*peer);
         }
@@ -170,6 +189,15 @@ impl<K: Keep> Driver<K> {
 
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
+            match &action {
+                Action::Admit(key) => {
+                    tracing::info!(%key, name = ?self.state.name_of(key), "trusted from now on")
+                }
+                Action::Expel(key) => {
+                    tracing::info!(%key, name = ?self.state.name_of(key), "trusted no longer")
+                }
+                _ => {}
+            }
             let Some(action) = self.link.perform(action) else { continue };
             match action {
                 Action::Persist(change) => {
@@ -182,6 +210,13 @@ impl<K: Keep> Driver<K> {
                         }
                     }
                 }
+                Action::CatchUp => match self.keep.catch_up(&self.state) {
+                    Ok(()) => {
+                        tracing::info!("what could not be written before is on the disk now");
+                        self.state.caught_up();
+                    }
+                    Err(why) => tracing::debug!(%why, "still nothing can be written"),
+                },
                 Action::Tell(client, reply) => self.tell(client.id, client.ask, reply),
                 Action::TellRun(id, reply) => {
                     let ask = self.runs.get(&id).copied().unwrap_or_default();

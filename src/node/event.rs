@@ -239,6 +239,28 @@ pub enum Event {
     Stop,
 }
 
+impl Event {
+    /// Whom it comes from, for the log.
+    pub fn peer(&self) -> Option<NodeKey> {
+        match self {
+            Self::Connected { peer, .. }
+            | Self::Disconnected { peer, .. }
+            | Self::Discovered { peer, .. } => Some(*peer),
+            Self::DialFailed { peer, .. } => *peer,
+            Self::Hello { from, .. }
+            | Self::HelloAnswer { from, .. }
+            | Self::Status { from, .. }
+            | Self::StatusAnswer { from, .. }
+            | Self::Gossip { from, .. }
+            | Self::Work { from, .. }
+            | Self::WorkAnswer { from, .. } => Some(*from),
+            Self::Prepared { submitter, .. } => Some(*submitter),
+            Self::Served { peer, .. } => Some(*peer),
+            _ => None,
+        }
+    }
+}
+
 /// What becomes of a gossip message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
@@ -293,6 +315,8 @@ pub enum Action {
     Judge(GossipRef, Judgement),
     /// Write to the store and wait until it is safe.
     Persist(Box<testmesh_keys::keyring::Change>),
+    /// Something could not be written before: write all that is known anew.
+    CatchUp,
     /// Answer or tell a client.
     Tell(Client, Reply),
     /// Send a work message to a trusted peer.

@@ -57,6 +57,10 @@ impl Keep for Kept {
         self.store.persist(change, state.trust().keyring(), now).map_err(|error| error.to_string())
     }
 
+    fn catch_up(&mut self, state: &State) -> Result<(), String> {
+        self.store.compact(state.trust().keyring()).map_err(|error| error.to_string())
+    }
+
     fn ask(&mut self, request: Request, state: &mut State, now: Now) -> (Reply, Vec<Action>) {
         let failed = |why: String| Reply::Error(Error::new(ErrorKind::Failed, why));
         match request {

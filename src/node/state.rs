@@ -38,6 +38,12 @@ const GREET_AGAIN: Duration = Duration::from_secs(5);
 /// How often an answered greeting is repeated.
 const GREET_EVERY: Duration = Duration::from_secs(30);
 
+/// How often it is tried to write what could not be written.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(10);
+
+/// How often trust is decided anew although no lease ended and nothing came: a guard, and nearly nothing.
+const DECIDE_EVERY: Duration = Duration::from_secs(60);
+
 /// How long an answer to a comparison is waited for before the next.
 const COMPARE_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -89,6 +95,11 @@ pub struct State {
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     pub(super) clients: Clients,
+    /// When time was last let pass for trust, and what the clock showed at the last tick.
+    decided: Now,
+    /// Why something that holds in memory is not on the disk, and when that was last tried.
+    pub(super) unwritten: Option<String>,
+    caught_up: Duration,
     /// Whom the network bars.
     blocked: BTreeSet<NodeKey>,
     /// Who asked for the change of this turn, and trust before it.
@@ -110,6 +121,9 @@ impl State {
             listening: Vec::new(),
             outbound: Outbound::default(),
             clients: Clients::default(),
+            decided: Now { mono: Duration::ZERO, unix: 0 },
+            unwritten: None,
+            caught_up: Duration::ZERO,
             blocked: BTreeSet::new(),
             undo: None,
             out: Vec::new(),
@@ -181,6 +195,7 @@ impl State {
 
     /// The first turn: the network learns whom the store trusts.
     pub fn begin(&mut self, now: Now) -> Vec<Action> {
+        self.decided = now;
         let change = self.trust.tick(now.unix);
         self.apply(change, None, now);
         self.trust.trusted().into_iter().for_each(|(key, _)| self.out.push(Action::Admit(key)));
@@ -214,8 +229,12 @@ impl State {
     }
 
     fn dial_failed(&mut self, key: Option<NodeKey>, address: &str, why: String) {
-        self.out.push(Action::Log(format!("cannot connect to {address}: {why}")));
-        if let Some(peer) = key.and_then(|key| self.peers.get_mut(&key)) {
+        let peer = key.and_then(|key| self.peers.get_mut(&key));
+        // Said once, not at every try: forged records must not fill the log.
+        if peer.as_ref().is_none_or(|peer| peer.trouble.as_deref() != Some(&why)) {
+            self.out.push(Action::Log(format!("cannot connect to {address}: {why}")));
+        }
+        if let Some(peer) = peer {
             peer.trouble = Some(why);
         }
     }
@@ -496,6 +515,11 @@ impl State {
         self.blocked = self.trust.blocked();
     }
 
+    /// All that is known is on the disk again.
+    pub fn caught_up(&mut self) {
+        self.unwritten = None;
+    }
+
     /// Tells a connected peer what it may do here now.
     fn regreet(&mut self, key: NodeKey, now: Now) {
         let given = self.trust.given(&key);
@@ -530,8 +554,18 @@ impl State {
     }
 
     fn tick(&mut self, now: Now) {
-        let change = self.trust.tick(now.unix);
-        self.apply(change, None, now);
+        // All that trust depends on besides time was decided when it came. A clock put back makes leases longer.
+        let decided = self.decided;
+        if now.unix < decided.unix || now.mono >= decided.mono + DECIDE_EVERY || self.trust.is_due(now.unix) {
+            self.decided = now;
+            let change = self.trust.tick(now.unix);
+            self.apply(change, None, now);
+        }
+        self.decided.unix = now.unix;
+        if self.unwritten.is_some() && now.mono >= self.caught_up + CATCH_UP_EVERY {
+            self.caught_up = now.mono;
+            self.out.push(Action::CatchUp);
+        }
         // In a large mesh every pair is compared less often; statements need few hops, and news is pushed anyway.
         let connected = u32::try_from(self.peers.connected().count()).unwrap_or(u32::MAX);
         let every = COMPARE_EVERY * (connected / COMPARE_PEERS).max(1);

@@ -86,6 +86,11 @@ impl Trust {
         &self.keyring
     }
 
+    /// Whether time alone changes something: a lease ends, or the own snapshot is due.
+    pub fn is_due(&self, now: u64) -> bool {
+        self.keyring.next_tick().is_some_and(|next| next <= now)
+    }
+
     /// Lets time pass.
     pub fn tick(&mut self, now: u64) -> Change {
         let change = self.keyring.tick(now);

@@ -29,7 +29,7 @@ use crate::admission::Trust;
 use crate::blobs::Opening;
 use crate::check::{Check, most, text};
 use crate::event::{Acceptance, Event, Failure, GossipId, Reply, RequestId};
-use crate::gossip::{ANNOUNCEMENT_MAX, topic};
+use crate::gossip::{ANNOUNCEMENT_MAX, Budget, topic};
 use crate::mesh::Mesh;
 use crate::status::hello::{self, HelloRequest, HelloResponse};
 use crate::status::wire::{self as status, StatusRequest, StatusResponse};
@@ -49,6 +49,7 @@ pub struct Network {
     hello: Lane<HelloRequest>,
     status: Lane<StatusRequest>,
     work: Lane<WorkRequest>,
+    budget: Budget,
     /// Happened and not told yet; filled by one event of the swarm or one call at a time.
     events: VecDeque<Event>,
     requests: u64,
@@ -106,6 +107,7 @@ impl Network {
             hello: Lane::new(hello::STREAMS_MAX),
             status: Lane::new(status::STREAMS_MAX),
             work: Lane::new(work::STREAMS_MAX),
+            budget: Budget::default(),
             events: VecDeque::new(),
             requests: 0,
         })
@@ -169,6 +171,7 @@ impl Network {
         if !self.trust.expel(&peer) {
             return;
         }
+        self.budget.forget(&peer);
         let mesh = self.swarm.behaviour_mut();
         mesh.dialer.expelled(peer);
         mesh.admission.close(peer);

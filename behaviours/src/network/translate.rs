@@ -30,6 +30,11 @@ impl Network {
             SwarmEvent::Behaviour(event) => self.on_mesh(event),
             SwarmEvent::ConnectionEstablished { peer_id: peer, connection_id, endpoint, .. } => {
                 let (address, inbound) = (plain(endpoint.get_remote_address()), endpoint.is_listener());
+                if self.budget.forgive(&peer, Instant::now())
+                    && let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut()
+                {
+                    gossip.inner_mut().remove_blacklisted_peer(&peer);
+                }
                 if self.peers.connected(peer, connection_id, endpoint) {
                     self.events.push_back(Event::Connected { peer, address, inbound });
                 }
@@ -275,7 +280,12 @@ impl Network {
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source: from, message_id: message, message: content } => {
-                if self.trust.admits(&from) {
+                if !self.budget.spend(from, Instant::now()) {
+                    tracing::warn!(peer = %from, "announces too much: not listened to until it was quiet");
+                    if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() {
+                        gossip.inner_mut().blacklist_peer(&from);
+                    }
+                } else if self.trust.admits(&from) {
                     let id = GossipId { message, from };
                     self.events.push_back(Event::Gossip { from, id, bytes: content.data });
                 }
@@ -302,7 +312,7 @@ impl Network {
 fn within(peer: PeerId, request: &impl Check) -> bool {
     let checked = request.check();
     if let Err(excess) = &checked {
-        tracing::warn!(%peer, %excess, "a request out of bounds was dropped");
+        tracing::debug!(%peer, %excess, "a request out of bounds was dropped");
     }
     checked.is_ok()
 }

@@ -122,8 +122,22 @@ impl World {
             let key = self.nodes[other].identity.public();
             let rights = |keyring: &Keyring| keyring.decision().rights(&key).bits();
             let (has, may, after) = (rights(keyring), rights(&ideal), rights(&again));
-            assert_eq!(has & !may, 0, "node {node} trusts {other} with {has}, {may} would be right");
-            assert_eq!(has, may, "node {node} trusts {other} with {has} only, {may} would be right");
+            let (recovery, adopted) = (keyring.recovery(), keyring.adopted().count());
+            let state = format!(
+                "{after} after a restart; {recovery:?}, {adopted} adopted, ideally {:?}, {}",
+                ideal.recovery(),
+                ideal.adopted().count()
+            );
+            let why = keyring.why(&key, self.unix(node)).standing;
+            assert_eq!(
+                has & !may,
+                0,
+                "node {node} trusts {other} with {has}, {may} would be right; {state}: {why:?}"
+            );
+            assert_eq!(
+                has, may,
+                "node {node} trusts {other} with {has} only, {may} would be right; {state}: {why:?}"
+            );
             assert_eq!(has, after, "node {node} trusts {other} with {has}, and after a restart with {after}");
         }
     }

@@ -378,6 +378,13 @@ impl World {
                     }
                 }
             }
+            Action::CatchUp => {
+                let at = &mut self.nodes[node];
+                if !at.full {
+                    at.disk.records = at.state.trust().keyring().records();
+                    at.state.caught_up();
+                }
+            }
             Action::Tell(_, Reply::Error(error)) => assert!(!error.text.is_empty()),
             _ => {}
         }
@@ -580,8 +587,9 @@ impl World {
     pub(crate) fn settle(&mut self) {
         for node in 0..self.nodes.len() {
             self.nodes[node].dies = None;
-            // What could not be written is not on the disk; the process goes on from what is.
-            if std::mem::take(&mut self.nodes[node].full) || !self.nodes[node].up {
+            // What could not be written is not on the disk: a new process begins with what is, an old one catches up.
+            let full = std::mem::take(&mut self.nodes[node].full) && self.draw(2) == 0;
+            if full || !self.nodes[node].up {
                 self.restart(node);
             }
         }
