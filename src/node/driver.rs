@@ -191,10 +191,10 @@ impl<K: Keep> Driver<K> {
         for action in actions {
             match &action {
                 Action::Admit(key) => {
-                    tracing::info!(%key, name = ?self.state.name_of(key), "trusted from now on")
+                    tracing::info!(%key, name = ?self.state.name_of(key), "trusted from now on");
                 }
                 Action::Expel(key) => {
-                    tracing::info!(%key, name = ?self.state.name_of(key), "trusted no longer")
+                    tracing::info!(%key, name = ?self.state.name_of(key), "trusted no longer");
                 }
                 _ => {}
             }
