@@ -7,6 +7,7 @@
 //! ```text
 //! cargo bench --bench flood -- [HOW MANY]        default 20000
 //! ```
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -255,10 +256,10 @@ fn befriend(identity: &Identity, node: &Node, meter: &Meter, ends: &AtomicBool) 
                             meter.answers.lock().expect("answers").push(since.elapsed());
                         }
                     }
-                    Event::RequestFailed { .. } => {
-                        if asked.take().is_some() && !meter.answers.lock().expect("answers").is_empty() {
-                            meter.failures.fetch_add(1, Ordering::Relaxed);
-                        }
+                    Event::RequestFailed { .. }
+                        if asked.take().is_some() && !meter.answers.lock().expect("answers").is_empty() =>
+                    {
+                        meter.failures.fetch_add(1, Ordering::Relaxed);
                     }
                     _ => {}
                 },
