@@ -13,6 +13,9 @@ const FILLER: &str = "/mesh/node/cache/filler";
 /// How long a machine may take to end in order.
 const FAREWELL: &str = "3";
 
+/// How often a container is tried to be frozen.
+const PAUSE_TRIES: usize = 5;
+
 /// Longer than any run.
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -87,7 +90,7 @@ fn begin(world: &World, fault: &Fault) -> Result<()> {
         match fault.kind {
             Kind::Kill | Kind::Crash => drop(docker(&["kill", &container])?),
             Kind::Restart => drop(docker(&["restart", "-t", FAREWELL, &container])?),
-            Kind::Pause => drop(docker(&["pause", &container])?),
+            Kind::Pause => pause(&container)?,
             Kind::Disconnect | Kind::CutOff => {
                 drop(docker(&["network", "disconnect", "-f", world.network(0), &container])?);
             }
@@ -123,6 +126,17 @@ fn begin(world: &World, fault: &Fault) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Freezes a container. On a busy machine the engine gives up now and then, and thaws what it froze.
+fn pause(container: &str) -> Result<()> {
+    let mut tries = 1;
+    loop {
+        match docker(&["pause", container]) {
+            Err(_) if tries < PAUSE_TRIES => tries += 1,
+            paused => return paused.map(drop),
+        }
+    }
 }
 
 fn end(world: &World, fault: &Fault) -> Result<()> {
