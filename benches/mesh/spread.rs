@@ -1,5 +1,6 @@
 //! Traces replayed with sleeping tests on real nodes, beside the shortest time possible.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -88,6 +89,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let longest = tests.iter().map(Duration::as_secs_f64).fold(0.0, f64::max);
         let shortest = longest.max(work / (slots * count) as f64);
         let tree = Tree::plant(&place.path().join(trace.name()), tests.iter().copied())?;
+        let plain = floor(&tree, &tests, slots * count)?;
+        println!(
+            "| {} | {} | known | none: xargs -P{} of the same programs, longest first | {shortest:.2} | {plain:.2} | {:.3} | |",
+            trace.name(),
+            tests.len(),
+            slots * count,
+            plain / shortest
+        );
+        figures.add("spread floor", trace.name(), &json!({ "shortest_s": shortest, "took_s": plain }))?;
         let half = shortest / 2.0;
         // One as good as lost, one worth a tenth, from half time.
         let faulty = longest.max(half + half * count as f64 / (count as f64 - 1.9));
@@ -115,6 +125,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Seconds the same programs take without us: what this machine itself adds to the shortest time.
+fn floor(tree: &Tree, tests: &[Duration], slots: usize) -> Result<f64> {
+    let mut sorted = tests.to_vec();
+    sorted.sort_by_key(|test| std::cmp::Reverse(*test));
+    let names: Vec<String> = sorted.iter().map(|test| format!("t-{}ms.js\n", test.as_millis())).collect();
+    let mut command = std::process::Command::new("xargs");
+    command.arg(format!("-P{slots}")).arg("-n1").arg(tree.shell()).stdin(Stdio::piped());
+    let begun = Instant::now();
+    let mut process = command.spawn()?;
+    let mut stdin = process.stdin.take().ok_or("no input")?;
+    stdin.write_all(names.concat().as_bytes())?;
+    drop(stdin);
+    if !process.wait()?.success() {
+        return Err("xargs failed".into());
+    }
+    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// The same tests on one node, two, and so on.
