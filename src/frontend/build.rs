@@ -120,6 +120,9 @@ pub enum BuildError {
     /// A build named by hand that is not there.
     #[error("Could not find shell_dir: \"{}\"\nhint: build it, or name another one with --outdir or --shell-dir", .0.display())]
     NoShellDir(PathBuf),
+    /// `--gn` without anything below `out.gn`.
+    #[error("--gn takes the newest directory below {}, and there is none\nhint: make one with `gn gen out.gn/NAME`, or name the build with --outdir", .0.display())]
+    NoGn(PathBuf),
     /// Nothing is built.
     #[error("no build found: {} not built\nhint: build one, name it with --outdir or --shell-dir, or use --engine node", names(.0))]
     NothingBuilt(Vec<String>),
@@ -214,6 +217,9 @@ impl Rules<'_> {
 
 fn find_modern(workspace: &Path, rules: Rules<'_>, wanted: &Wanted) -> Result<Found, BuildError> {
     let candidates = modern_candidates(workspace, wanted);
+    if wanted.gn && candidates.is_empty() {
+        return Err(BuildError::NoGn(workspace.join("out.gn")));
+    }
     let first = candidates.iter().find_map(|dir| load(dir).transpose().map(|config| (dir.clone(), config)));
     let selective = wanted.arch.is_some() || wanted.mode.is_some();
     let mut found = Found::default();
@@ -588,6 +594,10 @@ fn builtin_mode(name: &str, dialect: Dialect) -> Option<Mode> {
 fn find_old(workspace: &Path, rules: Rules<'_>, wanted: &Wanted) -> Result<Found, BuildError> {
     let dialect = rules.dialect;
     let mut found = Found::default();
+    let gn = workspace.join("out.gn");
+    if wanted.gn && !gn.is_dir() {
+        return Err(BuildError::NoGn(gn));
+    }
     let outdir = old_outdir(workspace, wanted, &mut found.words);
     let config = if dialect.era == Era::V62 { load(&outdir)? } else { None };
     let mut wanted = wanted.clone();

@@ -4,16 +4,22 @@
 use std::path::Path;
 
 use super::dialect::{Dialect, Era};
-use super::python::{Literal, constants};
+use super::hashed::dict_order;
+use super::python::{Literal, Tables};
 
 /// Features with their flags, in the order of the table, which is the order on the command line.
 pub type Features = Vec<(String, Vec<String>)>;
 
-/// The tree's map.
-pub fn features(test_root: &Path, dialect: Dialect) -> Features {
-    let text = std::fs::read(test_root.join("test262/testcfg.py")).unwrap_or_default();
-    let own = constants(&String::from_utf8_lossy(&text)).remove("FEATURE_FLAGS");
-    own.as_ref().and_then(of_literal).unwrap_or_else(|| builtin(dialect))
+/// The tree's map, and what of it could not be read.
+pub fn features(test_root: &Path, dialect: Dialect) -> (Features, Vec<String>) {
+    let mut tables = Tables::read(&test_root.join("test262/testcfg.py"));
+    let own = tables.take("FEATURE_FLAGS", of_literal).unwrap_or_else(|| builtin(dialect));
+    let names: Vec<&String> = own.iter().map(|(name, _)| name).collect();
+    let ordered = match dialect.era {
+        Era::V62 => dict_order(&names).into_iter().map(|at| own[at].clone()).collect(),
+        _ => own,
+    };
+    (ordered, tables.complaints().to_vec())
 }
 
 fn of_literal(literal: &Literal) -> Option<Features> {
@@ -114,7 +120,7 @@ mod tests {
     #[test]
     fn the_tree_is_asked_before_the_table() {
         let dir = tempfile::tempdir().unwrap();
-        let features_of = |era| features(dir.path(), Dialect::new(era));
+        let features_of = |era| features(dir.path(), Dialect::new(era)).0;
         let builtin = features_of(Era::V62);
         assert!(builtin.contains(&("async-iteration".into(), vec!["--harmony-async-iteration".into()])));
         std::fs::create_dir(dir.path().join("test262")).unwrap();

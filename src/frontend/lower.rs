@@ -146,7 +146,10 @@ impl Lowering<'_> {
     /// The flags of a case's variant, with `--use-strict` where test262 doubles.
     pub fn variant_flags(&self, case: &Case) -> Vec<String> {
         let name = &self.selected[usize::from(case.subtest.variant)];
-        let mut flags = self.variants.flags(name, case.subtest.fast).to_vec();
+        let mut flags = match case.subtest.instead {
+            Some(flags) => flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            None => self.variants.flags(name, case.subtest.fast).to_vec(),
+        };
         flags.extend(case.subtest.strict.then(|| "--use-strict".to_owned()));
         flags
     }
@@ -154,7 +157,9 @@ impl Lowering<'_> {
     /// What results call the shell: 2015/6.2 name a suite's usual one, also where a test has its own.
     fn shell_name(&self, recipe: &Recipe) -> String {
         match &recipe.shell {
-            Shell::Named(name) if self.dialect().is_old() && name.starts_with("v8_simple_") => "d8".to_owned(),
+            Shell::Named(name) if self.dialect().is_old() && name.starts_with("v8_simple_") => {
+                "d8".to_owned()
+            }
             Shell::Named(name) => name.clone(),
             Shell::Command(_) => "command".to_owned(),
         }

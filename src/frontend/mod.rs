@@ -6,6 +6,7 @@ pub mod dialect;
 
 pub mod build;
 pub mod features;
+pub mod hashed;
 pub mod properties;
 pub mod python;
 pub mod runner;

@@ -128,10 +128,16 @@ pub type Constants = BTreeMap<String, Literal>;
 
 /// Reads the constants of a file's text.
 pub fn constants(text: &str) -> Constants {
+    assigned(text, |_, _| ())
+}
+
+/// The constants of a text; each name assigned at its top level is told with the place of the assignment.
+fn assigned(text: &str, mut told: impl FnMut(&str, TextSize)) -> Constants {
     let parsed = ruff_python_parser::parse_unchecked_source(text, PySourceType::Python);
     let mut constants = Constants::new();
     for statement in parsed.suite() {
         if let Some((name, value)) = assignment(statement) {
+            told(name, statement.range().start());
             match literal(value, &constants) {
                 Some(literal) => constants.insert(name.to_owned(), literal),
                 // A name that is no longer a literal must not keep an older value.
@@ -140,6 +146,58 @@ pub fn constants(text: &str) -> Constants {
         }
     }
     constants
+}
+
+/// The tables of one of the tree's files. What is there and cannot be used is remembered, with its line, so that a
+/// built-in table never takes its place silently.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    path: PathBuf,
+    constants: Constants,
+    lines: BTreeMap<String, u32>,
+    complaints: Vec<String>,
+}
+
+impl Tables {
+    /// Reads a file; one that is not there has no tables.
+    pub fn read(path: &Path) -> Self {
+        match std::fs::read(path) {
+            Ok(bytes) => Tables::new(path, &String::from_utf8_lossy(&bytes)),
+            Err(error) => {
+                let gone = error.kind() == std::io::ErrorKind::NotFound;
+                let complaint = format!("cannot read {}: {error}; built-in tables are used", path.display());
+                let complaints = if gone { Vec::new() } else { vec![complaint] };
+                Tables { path: path.to_owned(), complaints, ..Tables::default() }
+            }
+        }
+    }
+
+    /// The tables of a file's text.
+    pub fn new(path: &Path, text: &str) -> Self {
+        let source = Source { path, text };
+        let mut lines = BTreeMap::new();
+        let constants = assigned(text, |name, at| {
+            lines.insert(name.to_owned(), source.line(at));
+        });
+        Tables { path: path.to_owned(), constants, lines, complaints: Vec::new() }
+    }
+
+    /// A table in the shape that `shape` knows; none if the file has no such name, or, with a complaint, if it has it
+    /// in a shape that cannot be read.
+    pub fn take<T>(&mut self, name: &str, shape: impl Fn(&Literal) -> Option<T>) -> Option<T> {
+        let table = self.constants.get(name).and_then(shape);
+        if let (None, Some(line)) = (&table, self.lines.get(name)) {
+            let path = self.path.display();
+            self.complaints
+                .push(format!("{path}:{line}: {name} is no plain table; a built-in one is used instead"));
+        }
+        table
+    }
+
+    /// What could not be used, each with file and line.
+    pub fn complaints(&self) -> &[String] {
+        &self.complaints
+    }
 }
 
 fn assignment(statement: &Stmt) -> Option<(&str, &Expr)> {
@@ -292,6 +350,20 @@ mod tests {
         let text = "A = ['x']\nprint \"Unknown %s\" % A\nB = A + ['y']\ndef f():\n  print 'x'\nC = 'z'\n";
         assert_eq!(constant(text, "B").unwrap().texts().unwrap(), ["x", "y"]);
         assert_eq!(constant(text, "C"), Some(Literal::Text("z".into())));
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_complained_of_with_its_line() {
+        let text = "A = ['x']\nB = [open('y')]\nC = ['z'] if A else []\nC = 5\n";
+        let mut tables = Tables::new(Path::new("v.py"), text);
+        assert_eq!(tables.take("A", Literal::texts).unwrap(), ["x"]);
+        assert_eq!(tables.take("missing", Literal::texts), None);
+        assert!(tables.complaints().is_empty());
+        assert_eq!(tables.take("B", Literal::texts), None);
+        assert_eq!(tables.take("C", Literal::texts), None);
+        let complaints = tables.complaints().join("\n");
+        assert!(complaints.starts_with("v.py:2: B is no plain table"), "{complaints}");
+        assert!(complaints.contains("v.py:4: C is no plain table"), "{complaints}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use regex::Regex;
 
-use super::python::{Constants, Literal, constants};
+use super::python::{Constants, Literal, Tables, constants};
 
 /// Files of the runner that hold tables, the later ones counting where two say the same.
 const FILES: [&str; 4] = [
@@ -31,6 +31,7 @@ pub struct Runner {
     keys: BTreeSet<String>,
     factors: Vec<(String, f64)>,
     text: String,
+    complaints: Vec<String>,
 }
 
 impl Runner {
@@ -38,10 +39,33 @@ impl Runner {
     pub fn read(workspace: &Path) -> Self {
         let mut runner = Runner::default();
         for file in FILES {
-            let bytes = std::fs::read(workspace.join(file)).unwrap_or_default();
-            runner.take(&String::from_utf8_lossy(&bytes));
+            let path = workspace.join(file);
+            match std::fs::read(&path) {
+                Ok(bytes) => {
+                    let text = String::from_utf8_lossy(&bytes);
+                    runner.check(&path, &text);
+                    runner.take(&text);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => runner
+                    .complaints
+                    .push(format!("cannot read {}: {error}; built-in tables are used", path.display())),
+            }
         }
         runner
+    }
+
+    /// Complains of the tables that every runner writes down as plain ones, where they are not.
+    fn check(&mut self, path: &Path, text: &str) {
+        let mut tables = Tables::new(path, text);
+        let _ = tables.take("TEST_MAP", |table| table.entries().map(|_| ()));
+        let _ = tables.take("SLOW_ARCHS", Literal::texts);
+        self.complaints.extend_from_slice(tables.complaints());
+    }
+
+    /// Tables of the runner that could not be read, each with file and line.
+    pub fn complaints(&self) -> &[String] {
+        &self.complaints
     }
 
     fn take(&mut self, text: &str) {

@@ -5,6 +5,7 @@
 use super::dialect::{Dialect, Era, Sharding};
 use super::discover::matcher::Patterns;
 use super::discover::{Subtest, Suite, Test};
+use super::hashed::set_order;
 use super::status::{Keyword, Matched, Outcomes, Rules};
 
 /// What to do with tests that carry a mark.
@@ -36,6 +37,8 @@ pub struct Criteria {
     pub dialect: Dialect,
     /// Selected variants, in order.
     pub variants: Vec<String>,
+    /// Every variant there is, in the order of the table.
+    pub every_variant: Vec<String>,
     /// On SLOW.
     pub slow: Filter,
     /// On PASS+FAIL.
@@ -48,6 +51,37 @@ pub struct Criteria {
     pub shard: Option<(u64, u64)>,
     /// Copies of each subtest with seeds of their own.
     pub seeds: u32,
+}
+
+impl Criteria {
+    /// Whether shards are cut in the order of Python 2's sets.
+    fn is_hashed(&self) -> bool {
+        self.dialect.era == Era::V62 && self.shard.is_some()
+    }
+
+    /// Positions of the variants in the order in which a suite goes through them: 6.2 has them in sets, which shows
+    /// where it cuts shards.
+    fn order(&self, suite: &Suite) -> Vec<usize> {
+        if !self.is_hashed() {
+            return (0..self.variants.len()).collect();
+        }
+        let names: Vec<&str> = self.variants.iter().map(String::as_str).collect();
+        let asked = in_set_order(&names);
+        // message asks for one more, which is none.
+        let more = (suite.name() == "message").then_some("preparser");
+        let asked: Vec<&str> = asked.into_iter().chain(more).collect();
+        let all: Vec<&str> = self.every_variant.iter().map(String::as_str).collect();
+        // The intersection goes through the smaller set.
+        let smaller = if asked.len() > all.len() { &all } else { &asked };
+        let common: Vec<&str> =
+            in_set_order(smaller).into_iter().filter(|name| names.contains(name)).collect();
+        let common = in_set_order(&common);
+        common.iter().filter_map(|name| names.iter().position(|known| known == name)).collect()
+    }
+}
+
+fn in_set_order<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    set_order(names).into_iter().map(|at| names[at]).collect()
 }
 
 /// One test to run in one way.
@@ -76,6 +110,18 @@ pub struct Listed {
     pub candidates: usize,
     /// Its status file under this build's properties.
     pub rules: Rules,
+    /// Positions of the tests in the order in which 6.2 cuts shards, where that is not the order of the list.
+    pub hashed: Option<Vec<u32>>,
+}
+
+impl Listed {
+    /// Positions of the tests in the order in which they are gone through.
+    fn order(&self, criteria: &Criteria) -> Vec<usize> {
+        match &self.hashed {
+            Some(order) if criteria.is_hashed() => order.iter().map(|at| *at as usize).collect(),
+            _ => (0..self.tests.len()).collect(),
+        }
+    }
 }
 
 /// A case that does not run, and why.
@@ -172,7 +218,8 @@ pub fn select(suites: Vec<Listed>, criteria: &Criteria) -> Selection {
         Selection { candidates: suites.iter().map(|listed| listed.candidates).sum(), ..Selection::default() };
     for (index, listed) in suites.iter().enumerate() {
         let suite = u16::try_from(index).unwrap_or(u16::MAX);
-        Chooser { criteria, suite, listed, shard_counter: 0, selection: &mut selection }.choose();
+        let order = criteria.order(&listed.suite);
+        Chooser { criteria, suite, listed, order, shard_counter: 0, selection: &mut selection }.choose();
     }
     selection.suites = suites;
     selection
@@ -183,6 +230,8 @@ struct Chooser<'a> {
     criteria: &'a Criteria,
     suite: u16,
     listed: &'a Listed,
+    /// Positions of the variants in the order in which shards are cut.
+    order: Vec<usize>,
     /// 2015/6.2: counts the suite's cases for round-robin shards.
     shard_counter: u64,
     selection: &'a mut Selection,
@@ -190,7 +239,8 @@ struct Chooser<'a> {
 
 impl Chooser<'_> {
     fn choose(&mut self) {
-        for (index, test) in self.listed.tests.iter().enumerate() {
+        for index in self.listed.order(self.criteria) {
+            let test = &self.listed.tests[index];
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let matched = self.listed.rules.independent(&test.name);
             self.selection.outcomes.push(matched.outcomes);
@@ -236,8 +286,11 @@ impl Chooser<'_> {
 
     /// A test's subtests, through the second filter, the shard and the seeds.
     fn expand(&mut self, index: u32, test: &Test, independent: &Matched) {
-        let subtests =
+        let mut subtests =
             self.listed.suite.subtests(test, &self.criteria.variants, independent.outcomes, self.dialect());
+        subtests.sort_by_key(|subtest| {
+            self.order.iter().position(|variant| *variant == usize::from(subtest.variant))
+        });
         self.selection.base_tests += 1;
         if subtests.is_empty() {
             self.leave_out(index, None, Reason::NoVariant, independent.clone());

@@ -168,7 +168,8 @@ fn grokdump(expected: &str, stdout: &str, dialect: Dialect) -> Finding {
     let shown = if stdout.contains("generated from a shipping build") {
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
         let got: Vec<&str> = got.iter().map(String::as_str).collect();
-        diff::unified(&wanted, &got, "expected_path", "").map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned())
+        diff::unified(&wanted, &got, "expected_path", "")
+            .map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned())
     } else {
         Some(format!("Unexpected output:\n\n{stdout}"))
     };
@@ -284,7 +285,8 @@ mod tests {
         };
         assert_eq!(shown("oops\n").unwrap(), "Unexpected output:\n\noops\n");
         let shipping = "a\n# generated from a shipping build\n";
-        let difference = "--- expected_path\n+++ \n@@ -1,2 +1,2 @@\n a\n-b\n+# generated from a shipping build";
+        let difference =
+            "--- expected_path\n+++ \n@@ -1,2 +1,2 @@\n a\n-b\n+# generated from a shipping build";
         assert_eq!(shown(shipping).unwrap(), difference);
         assert_eq!(shown("a\nb\n"), None);
     }

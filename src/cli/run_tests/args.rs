@@ -473,9 +473,7 @@ mod tests {
 
     #[test]
     fn bad_options_and_choices_are_errors() {
-        for line in
-            [&["--no-such-option"][..], &["-p", "rainbow"], &["-j", "many"]]
-        {
+        for line in [&["--no-such-option"][..], &["-p", "rainbow"], &["-j", "many"]] {
             let error = Args::command().try_get_matches_from([&["run-tests"], line].concat()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line:?}");
         }

@@ -7,15 +7,16 @@ use std::path::Path;
 
 use super::config::{Config, Setup};
 use crate::engine::Engine;
+use crate::frontend::dialect::Era;
 use crate::frontend::discover::groups;
 use crate::frontend::discover::matcher::{Patterns, nearest};
-use crate::frontend::discover::{DiscoverError, Suite, SuiteContext};
+use crate::frontend::discover::{DiscoverError, Suite, SuiteContext, Test};
+use crate::frontend::hashed::set_order;
 use crate::frontend::properties::{Switches, variables};
 use crate::frontend::select::{Criteria, Listed, Selection, named, select};
 use crate::frontend::status::{StatusError, StatusFile, Variables, Warning};
 use crate::frontend::variants::VariantTable;
 use crate::frontend::words;
-
 
 /// Why the tests cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +64,7 @@ pub(super) fn load(
             suites.push(list(config, &variables, context, table, suite, &arguments, &mut notices)?);
         }
     }
-    let selection = select(suites, &criteria(config, setup));
+    let selection = select(suites, &criteria(config, setup, table));
     Ok(Loaded { selection, words, notices })
 }
 
@@ -130,7 +131,31 @@ fn list(
         let hint = if near.is_empty() { String::new() } else { format!("; nearest: {}", near.join(", ")) };
         notices.push(format!("no test matches {}/{pattern}{hint}", suite.name()));
     }
-    Ok(Listed { tests: named(listing.tests, &patterns), candidates: listing.candidates, suite, rules })
+    // 6.2 keeps test262's names in a set, which shows where it cuts shards.
+    let cut = config.shard.is_some() && config.dialect.era == Era::V62 && suite.is_test262();
+    let hashed = cut.then(|| hashed_positions(&listing.tests, |test| patterns.matches(&test.name)));
+    Ok(Listed {
+        tests: named(listing.tests, &patterns),
+        candidates: listing.candidates,
+        suite,
+        rules,
+        hashed,
+    })
+}
+
+/// Positions among the tests kept, in the order of a set of all names.
+fn hashed_positions(tests: &[Test], keeps: impl Fn(&Test) -> bool) -> Vec<u32> {
+    let names: Vec<&str> = tests.iter().map(|test| &*test.name).collect();
+    let mut kept = 0;
+    let positions: Vec<Option<u32>> = tests
+        .iter()
+        .map(|test| {
+            let position = keeps(test).then_some(kept);
+            kept += u32::from(position.is_some());
+            position
+        })
+        .collect();
+    set_order(&names).into_iter().filter_map(|at| positions[at]).collect()
 }
 
 fn switches<'a>(config: &Config, setup: &'a Setup) -> Switches<'a> {
@@ -145,10 +170,11 @@ fn switches<'a>(config: &Config, setup: &'a Setup) -> Switches<'a> {
     }
 }
 
-fn criteria(config: &Config, setup: &Setup) -> Criteria {
+fn criteria(config: &Config, setup: &Setup, table: &VariantTable) -> Criteria {
     Criteria {
         dialect: config.dialect,
         variants: setup.variants.clone(),
+        every_variant: table.names().to_vec(),
         slow: config.slow,
         pass_fail: config.pass_fail,
         flaky: config.flaky,

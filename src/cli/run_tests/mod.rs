@@ -129,10 +129,13 @@ fn run(
     }
     config.notices.iter().for_each(|notice| shell.note(notice));
     let table = VariantTable::read(&config.workspace, &config.runner, config.dialect);
+    let (features, unread) = features(&config.test_root, config.dialect);
+    let complaints = config.runner.complaints().iter().chain(table.complaints()).chain(&unread);
+    complaints.for_each(|complaint| shell.warn(complaint));
     let mut code = 0;
     let (engine, setups) = setups(&config, matches, &here, &table, shell)?;
     for setup in &setups {
-        let this = execute(&config, matches, setup, &engine, &table, shell)?;
+        let this = execute(&config, matches, setup, &engine, (&table, &features), shell)?;
         code = if code == 0 { this } else { code };
         if interrupted(this, config.dialect) {
             break;
@@ -199,7 +202,7 @@ fn execute(
     matches: &ArgMatches,
     setup: &Setup,
     engine: &Engine,
-    table: &VariantTable,
+    (table, features): (&VariantTable, &Features),
     shell: &Shell,
 ) -> Result<u8, Failure> {
     let roots = Roots {
@@ -220,7 +223,6 @@ fn execute(
         backend::ask(&words, &config.workspace, &slot_config(config.dialect))
             .map_err(|error| error.to_string())
     };
-    let features: Features = features(&config.test_root, config.dialect);
     let context = SuiteContext {
         workspace: &config.workspace,
         test_root: &config.test_root,
@@ -229,7 +231,7 @@ fn execute(
         i18n: setup.build.i18n(),
         no_harness: config.args.no_harness,
         lister: &lister,
-        features: &features,
+        features,
         seed: config.seeds.run.unwrap_or(0),
     };
     let mut loaded = load::load(config, setup, &context, engine, table)?;
@@ -379,7 +381,8 @@ impl Prepared<'_> {
             return 1;
         }
         if self.selection.cases.is_empty() && dialect.is_old() {
-            shell.print("Warning: no tests were run!");
+            let era_2015 = dialect.era == Era::V2015;
+            shell.print(if era_2015 { "No tests to run." } else { "Warning: no tests were run!" });
         }
         let json =
             self.config.args.json_test_results.is_some() || (self.config.args.time && !dialect.is_old());

@@ -1,5 +1,7 @@
 //! benchmarks: kraken, octane and sunspider, as fixed lists below `data` (reference §4.11).
 
+use std::path::PathBuf;
+
 use super::{Check, Listing, Recipe, Suite, SuiteContext, Test};
 use crate::frontend::dialect::Era;
 use crate::job::Arg;
@@ -22,16 +24,21 @@ pub(super) fn list(suite: &Suite, context: &SuiteContext<'_>) -> Listing {
     let names =
         sets.into_iter().flat_map(|(set, list)| list.split(' ').map(move |name| format!("{set}/{name}")));
     let test = |name: String| {
-        let path = suite.root.join("data").join(format!("{name}.js"));
+        let path = data(suite, context).join(format!("{name}.js"));
         let source = path.strip_prefix(context.workspace).unwrap_or(&path).to_string_lossy().into_owned();
         Test::named(name, Some(source))
     };
     Listing::of_tests(names.map(test).collect())
 }
 
+/// Where the files are: 2015 has them in the suite's own folder.
+fn data(suite: &Suite, context: &SuiteContext<'_>) -> PathBuf {
+    if context.dialect.era == Era::V2015 { suite.root.clone() } else { suite.root.join("data") }
+}
+
 /// Describes a benchmark: its data and parts around it.
 pub(super) fn recipe(suite: &Suite, context: &SuiteContext<'_>, test: &Test) -> Recipe {
-    let file = |name: &str| context.path(&suite.root.join("data").join(format!("{name}.js")));
+    let file = |name: &str| context.path(&data(suite, context).join(format!("{name}.js")));
     let mut recipe = Recipe::d8(Check::ExitCode);
     let name = &*test.name;
     let before = match name.split('/').next() {

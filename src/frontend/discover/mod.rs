@@ -184,14 +184,23 @@ pub enum Strictness {
 pub struct Subtest {
     /// Index into the selected variants.
     pub variant: u16,
-    /// The flags come from the fast table (2015/6.2).
+    /// The flags come from the fast table (6.2).
     pub fast: bool,
+    /// These flags in the place of the variant's (2015).
+    pub instead: Option<&'static [&'static str]>,
     /// `--use-strict` is added to the variant's flags (test262).
     pub strict: bool,
     /// The test is FAIL_PHASE_ONLY (test262, modern).
     pub phase_only: bool,
     /// The reversed run of a FAIL_PHASE_ONLY test.
     pub reverse: bool,
+}
+
+impl Subtest {
+    /// A test as it is, in one variant.
+    fn plain(variant: u16) -> Self {
+        Subtest { variant, fast: false, instead: None, strict: false, phase_only: false, reverse: false }
+    }
 }
 
 /// Where the program of a command line comes from.
@@ -506,7 +515,7 @@ impl Suite {
             Kind::WasmSpec => wasm::recipe_spec(self, context, test),
             Kind::WasmJs => wasm::recipe_js(self, context, test),
             Kind::Benchmarks => Ok(benchmarks::recipe(self, context, test)),
-            Kind::Preparser => preparser::recipe(self, context.dialect, test),
+            Kind::Preparser => preparser::recipe(self, context, test),
             Kind::Promises => Ok(others::recipe_promises(self, context, test)),
             Kind::FileCheck => others::recipe_filecheck(self, context, test),
             Kind::Debugging => others::recipe_debugging(self, context, test),
@@ -521,6 +530,11 @@ impl Suite {
         outcomes: Outcomes,
         dialect: Dialect,
     ) -> Vec<Subtest> {
+        if let Some(sets) = self.flag_sets_2015(outcomes, dialect) {
+            let subtest =
+                |flags: &&'static [&'static str]| Subtest { instead: Some(flags), ..Subtest::plain(0) };
+            return sets.iter().map(subtest).collect();
+        }
         let fast_only =
             dialect.is_old() && (outcomes.has(Keyword::FastVariants) || self.kind == Kind::Benchmarks);
         let variants = selected.iter().enumerate().filter(|(_, variant)| {
@@ -534,22 +548,32 @@ impl Suite {
         let variants: Vec<u16> =
             variants.map(|(index, _)| u16::try_from(index).unwrap_or(u16::MAX)).collect();
         let fast = fast_only || (dialect.is_old() && self.kind == Kind::Fuzzer);
-        let plain = |variant: &u16| Subtest {
-            variant: *variant,
-            fast,
-            strict: false,
-            phase_only: false,
-            reverse: false,
-        };
+        let plain = |variant: &u16| Subtest { fast, ..Subtest::plain(*variant) };
         if self.kind == Kind::Test262 {
             return test262::subtests(test, &variants, fast, outcomes.has(Keyword::FailPhaseOnly));
         }
         variants.iter().map(plain).collect()
     }
 
+    /// 2015: the sets of flags of tests that ask for their own, whatever variants are selected.
+    fn flag_sets_2015(
+        &self,
+        outcomes: Outcomes,
+        dialect: Dialect,
+    ) -> Option<&'static [&'static [&'static str]]> {
+        match self.kind {
+            _ if dialect.era != Era::V2015 => None,
+            Kind::Benchmarks => Some(&[&[], &["--turbo-filter=*"]]),
+            Kind::Preparser => Some(&[&[]]),
+            _ => outcomes.has(Keyword::NoVariants).then_some(&[&[]]),
+        }
+    }
+
     fn only_standard(&self, dialect: Dialect) -> bool {
         match self.kind {
             Kind::Fuzzer | Kind::Fuzzilli | Kind::Preparser => true,
+            // 2015 made no difference between these and others.
+            Kind::Gtest if dialect.era == Era::V2015 => false,
             Kind::Gtest => dialect.era < Era::V13 || self.name == "wasm-api-tests",
             _ => false,
         }
@@ -568,7 +592,7 @@ impl Suite {
             "scavenger_chaos_mode",
         ];
         let known = if dialect.era == Era::V13 { &NEWEST[..4] } else { NEWEST };
-        self.kind != Kind::Gtest || known.contains(&variant)
+        self.kind != Kind::Gtest || dialect.era == Era::V2015 || known.contains(&variant)
     }
 
     /// The end of 10.2's subtest id: the number among the test's variants, with test262's marks.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Check, DiscoverError, Listing, Part, Recipe, Suite, SuiteContext, Test};
-use crate::frontend::dialect::Dialect;
+use super::{Check, DiscoverError, Listing, Part, Recipe, Suite, SuiteContext, Test, metadata, source_flags};
+use crate::frontend::dialect::Era;
 use crate::job::Arg;
 
 /// Defines what the files call and prints a JSON object a test.
@@ -50,7 +50,10 @@ pub(super) type Snippets = BTreeMap<String, Snippet>;
 pub(super) fn list(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing, DiscoverError> {
     let mut listing = Listing::default();
     let mut known = Snippets::new();
-    for file in files(suite)? {
+    if context.dialect.era == Era::V2015 {
+        listing.tests = scripts(suite, context)?;
+    }
+    for file in files(suite, ".pyt")? {
         let path = suite.root.join(format!("{file}.pyt"));
         match (context.lister)(PYTHON, &["-c", PROGRAM, &path.to_string_lossy()]).and_then(|text| read(&text))
         {
@@ -70,12 +73,43 @@ pub(super) fn list(suite: &Suite, context: &SuiteContext<'_>) -> Result<Listing,
     Ok(listing)
 }
 
-fn files(suite: &Suite) -> Result<Vec<String>, DiscoverError> {
+/// 2015: every script of the folder is a test, too.
+fn scripts(suite: &Suite, context: &SuiteContext<'_>) -> Result<Vec<Test>, DiscoverError> {
+    let test = |file: String| {
+        let path = suite.root.join(format!("{file}.js"));
+        let source = path.strip_prefix(context.workspace).unwrap_or(&path).to_string_lossy().into_owned();
+        Test::named(file, Some(source))
+    };
+    Ok(files(suite, ".js")?.into_iter().map(test).collect())
+}
+
+/// 2015: whether a script is expected to throw: a line `name:message…` of a file says so.
+fn throws(suite: &Suite, name: &str) -> bool {
+    let text = std::fs::read(suite.root.join("preparser.expectation")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let rules = lines.filter_map(|line| line.split_once(':'));
+    rules.filter(|(known, _)| *known == name).last().is_some()
+}
+
+/// 2015: the script stands on both sides of its flags.
+fn recipe_script(suite: &Suite, context: &SuiteContext<'_>, test: &Test) -> Result<Recipe, DiscoverError> {
+    let (path, source) = suite.source(context, test)?;
+    let mut recipe = Recipe::d8(Check::ExitCode);
+    recipe.files = vec![context.path(&path)];
+    recipe.suite_flags = throws(suite, &test.name).then(|| "--throws".to_owned()).into_iter().collect();
+    recipe.source_flags = source_flags(metadata::flags(&source, context.dialect), &path)?;
+    recipe.dropped_flag = Some("--enable-slow-asserts");
+    recipe.layout = &[Part::Files, Part::Suite, Part::TestFlags, Part::Source, Part::Mode, Part::Files];
+    Ok(recipe)
+}
+
+fn files(suite: &Suite, suffix: &str) -> Result<Vec<String>, DiscoverError> {
     let entries = std::fs::read_dir(&suite.root)
         .map_err(|source| DiscoverError::Unreadable { path: suite.root.clone(), source })?;
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> =
-        names.filter_map(|name| name.strip_suffix(".pyt").map(str::to_owned)).collect();
+        names.filter_map(|name| name.strip_suffix(suffix).map(str::to_owned)).collect();
     names.sort_unstable();
     Ok(names)
 }
@@ -85,7 +119,14 @@ fn read(text: &str) -> Result<Vec<Snippet>, String> {
 }
 
 /// Describes a test: the snippet on the command line, before the variant's flags.
-pub(super) fn recipe(suite: &Suite, dialect: Dialect, test: &Test) -> Result<Recipe, DiscoverError> {
+pub(super) fn recipe(
+    suite: &Suite,
+    context: &SuiteContext<'_>,
+    test: &Test,
+) -> Result<Recipe, DiscoverError> {
+    if test.source.is_some() {
+        return recipe_script(suite, context, test);
+    }
     let snippet = suite.snippets.get().and_then(|snippets| snippets.get(&*test.name));
     let path = || suite.root.join(&*test.name);
     let snippet = snippet.ok_or_else(|| DiscoverError::Vanished { path: path() })?;
@@ -93,7 +134,7 @@ pub(super) fn recipe(suite: &Suite, dialect: Dialect, test: &Test) -> Result<Rec
     flags.extend(snippet.throws.then(|| "--throws".to_owned()));
     flags.extend(snippet.flags.iter().cloned());
     let mut recipe = Recipe::d8(Check::ExitCode);
-    if dialect.is_old() {
+    if context.dialect.is_old() {
         recipe.own_flags = flags;
         recipe.layout = &[Part::TestFlags];
     } else {

@@ -147,6 +147,7 @@ pub(super) fn subtests(test: &Test, variants: &[u16], fast: bool, fail_phase_onl
     for reverse in [false, true].into_iter().take(if fail_phase_only { 2 } else { 1 }) {
         for variant in variants {
             let subtest = |strict, reverse| Subtest {
+                instead: None,
                 variant: *variant,
                 fast,
                 strict,

@@ -13,14 +13,6 @@ pub(super) const FLAGS_2015: Table = &[
     ("nocrankshaft", "--nocrankshaft"),
 ];
 
-/// V8 4.3's fast variants.
-pub(super) const FAST_2015: Table = &[
-    ("default", ""),
-    ("stress", "--stress-opt"),
-    ("turbofan", "--turbo-deoptimization --turbo-filter=*"),
-    ("nocrankshaft", "--nocrankshaft"),
-];
-
 /// V8 6.2's variants.
 pub(super) const FLAGS_62: Table = &[
     ("default", ""),

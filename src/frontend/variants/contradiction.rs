@@ -128,11 +128,11 @@ fn has(flag: &str, flags: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frontend::python::Constants;
+    use crate::frontend::python::{Constants, Tables};
 
     fn find(era: Era, variant: &str, own: &[&str], extra: &[&str]) -> Option<String> {
         let dialect = Dialect::new(era);
-        let table = VariantTable::new(&Constants::new(), &Constants::new(), dialect);
+        let table = VariantTable::new(Tables::default(), &Constants::new(), dialect);
         let owned = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>();
         let (own, extra, of_variant) = (owned(own), owned(extra), table.flags(variant, false).to_vec());
         let flags = FlagSets { own: &own, variant: &of_variant, extra: &extra, mode: &[] };

@@ -5,13 +5,13 @@
 mod builtin;
 mod contradiction;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use contradiction::{Contradiction, FlagSets};
 
 use super::dialect::{Dialect, Era};
-use super::python::{Constants, Literal, constants};
+use super::python::{Constants, Literal, Tables};
 use super::runner::Runner;
 
 /// Why variants cannot be resolved.
@@ -32,6 +32,9 @@ pub enum VariantError {
 /// Where a tree has its tables.
 const FILE: &str = "tools/testrunner/local/variants.py";
 
+/// Where 2015 has its table.
+const FILE_2015: &str = "tools/testrunner/local/testsuite.py";
+
 /// Names with flags, in the order of the file.
 type Flags = Vec<(String, Vec<String>)>;
 
@@ -49,40 +52,56 @@ pub struct VariantTable {
     per_extra: Flags,
     /// Which tables are the tree's own.
     own: Vec<&'static str>,
+    complaints: Vec<String>,
 }
 
 impl VariantTable {
     /// Reads a tree's tables.
     pub fn read(workspace: &Path, runner: &Runner, dialect: Dialect) -> Self {
-        let text = std::fs::read(workspace.join(FILE)).unwrap_or_default();
-        VariantTable::new(&constants(&String::from_utf8_lossy(&text)), runner.lists(), dialect)
+        let mut table = VariantTable::new(Tables::read(&workspace.join(FILE)), runner.lists(), dialect);
+        if dialect.era == Era::V2015 {
+            table.take_2015(Tables::read(&workspace.join(FILE_2015)));
+        }
+        table
     }
 
-    fn new(tables: &Constants, lists: &Constants, dialect: Dialect) -> Self {
+    /// 2015 has one table, with other code.
+    fn take_2015(&mut self, mut tables: Tables) {
+        if let Some(flags) = tables.take("VARIANT_FLAGS", flag_table) {
+            self.names = flags.iter().map(|(name, _)| name.clone()).collect();
+            self.flags = flags.into_iter().collect();
+            self.own.push("VARIANT_FLAGS");
+        }
+        self.complaints.extend_from_slice(tables.complaints());
+    }
+
+    fn new(mut tables: Tables, lists: &Constants, dialect: Dialect) -> Self {
         let mut own = Vec::new();
         let builtin = Builtin::of(dialect);
-        let mut pick =
-            |name: &'static str, fallback: builtin::Table| match tables.get(name).and_then(flag_table) {
-                Some(table) => {
-                    own.push(name);
-                    table
-                }
-                None => of_builtin(fallback),
-            };
+        let mut pick = |name: &'static str, fallback: builtin::Table| match tables.take(name, flag_table) {
+            Some(table) => {
+                own.push(name);
+                table
+            }
+            None => of_builtin(fallback),
+        };
         let flags = pick("ALL_VARIANT_FLAGS", builtin.flags);
         let fast = pick("FAST_VARIANT_FLAGS", builtin.fast);
         let per_variant = pick("INCOMPATIBLE_FLAGS_PER_VARIANT", builtin.per_variant);
         let per_build = pick("INCOMPATIBLE_FLAGS_PER_BUILD_VARIABLE", builtin.per_build);
         let per_extra = pick("INCOMPATIBLE_FLAGS_PER_EXTRA_FLAG", builtin.per_extra);
-        let list = |name: &str, fallback: &[&str]| {
-            let own = tables.get(name).and_then(Literal::texts);
+        let mut list = |name: &str, fallback: &[&str]| {
+            let own = tables.take(name, Literal::texts);
             own.unwrap_or_else(|| fallback.iter().map(|name| (*name).to_owned()).collect())
         };
+        let slow_first = list("SLOW_VARIANTS", &["stress", "stress_snapshot", "nooptimization"]);
+        let fast_last = list("FAST_VARIANTS", &["default"]);
         VariantTable {
             names: flags.iter().map(|(name, _)| name.clone()).collect(),
             aliases: aliases(lists, dialect),
-            slow_first: list("SLOW_VARIANTS", &["stress", "stress_snapshot", "nooptimization"]),
-            fast_last: list("FAST_VARIANTS", &["default"]),
+            slow_first,
+            fast_last,
+            complaints: tables.complaints().to_vec(),
             flags: flags.into_iter().collect(),
             fast: fast.into_iter().collect(),
             per_variant,
@@ -100,6 +119,11 @@ impl VariantTable {
     /// Names of the tables that are the tree's own.
     pub fn own_tables(&self) -> &[&'static str] {
         &self.own
+    }
+
+    /// Tables of the tree that could not be read, each with file and line.
+    pub fn complaints(&self) -> &[String] {
+        &self.complaints
     }
 
     /// The flags of a variant; `fast` means those for FAST_VARIANTS tests.
@@ -122,18 +146,21 @@ impl VariantTable {
                 None => return Err(self.unknown(name)),
             }
         }
+        if dialect.is_old() {
+            // As typed: 6.2 puts them into a set, whose order depends on that.
+            let mut seen = BTreeSet::new();
+            wanted.retain(|name| seen.insert(name.clone()));
+            return Ok(wanted);
+        }
         let mut variants: Vec<String> =
             self.names.iter().filter(|name| wanted.contains(name)).cloned().collect();
-        if !dialect.is_old() {
-            // V8's names for slow and fast ones, which a tree may have more of than it has variants.
-            let place = |name: &String| match (self.slow_first.contains(name), self.fast_last.contains(name))
-            {
-                (true, _) => 0,
-                (false, false) => 1,
-                (false, true) => 2,
-            };
-            variants.sort_by_key(place);
-        }
+        // V8's names for slow and fast ones, which a tree may have more of than it has variants.
+        let place = |name: &String| match (self.slow_first.contains(name), self.fast_last.contains(name)) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => 2,
+        };
+        variants.sort_by_key(place);
         Ok(variants)
     }
 
@@ -159,7 +186,7 @@ impl Builtin {
         use builtin::*;
         let plain = |flags, fast| Builtin { flags, fast, per_variant: &[], per_build: &[], per_extra: &[] };
         match dialect.era {
-            Era::V2015 => plain(FLAGS_2015, FAST_2015),
+            Era::V2015 => plain(FLAGS_2015, &[]),
             Era::V62 => plain(FLAGS_62, FAST_62),
             Era::V102 => Builtin {
                 flags: FLAGS_102,
@@ -225,8 +252,24 @@ fn aliases(lists: &Constants, dialect: Dialect) -> BTreeMap<String, Vec<String>>
 mod tests {
     use super::*;
 
+    fn tables(text: &str) -> Tables {
+        Tables::new(Path::new("variants.py"), text)
+    }
+
+    #[test]
+    fn a_table_that_is_no_literal_falls_back_with_a_complaint() {
+        let text = "from x import FLAGS\nALL_VARIANT_FLAGS = dict(FLAGS)\n";
+        let table = VariantTable::new(tables(text), &Constants::new(), Dialect::new(Era::V102));
+        assert!(table.names().contains(&"jitless".to_owned()));
+        assert!(
+            table.complaints()[0].starts_with("variants.py:2: ALL_VARIANT_FLAGS"),
+            "{:?}",
+            table.complaints()
+        );
+    }
+
     fn builtin(era: Era) -> VariantTable {
-        VariantTable::new(&Constants::new(), &Constants::new(), Dialect::new(era))
+        VariantTable::new(Tables::default(), &Constants::new(), Dialect::new(era))
     }
 
     #[test]
@@ -252,13 +295,13 @@ mod tests {
         let text = "J = ['--opt']\nALL_VARIANT_FLAGS = {'a': [['--x', '--y'], ['--z']], 'b': [[]], 'default': [[]]}\n\
                     INCOMPATIBLE_FLAGS_PER_VARIANT = {'a': J + ['--q']}\n\
                     INCOMPATIBLE_FLAGS_PER_BUILD_VARIABLE = {'!v': INCOMPATIBLE_FLAGS_PER_VARIANT['a']}\n";
-        let table = VariantTable::new(&constants(text), &Constants::new(), Dialect::new(Era::V102));
+        let table = VariantTable::new(tables(text), &Constants::new(), Dialect::new(Era::V102));
         assert_eq!(table.names(), ["a", "b", "default"]);
         assert_eq!(table.flags("a", false), ["--x", "--y"]);
         assert_eq!(table.per_variant[0].1, ["--opt", "--q"]);
         assert_eq!(table.per_build[0], ("!v".to_owned(), vec!["--opt".to_owned(), "--q".to_owned()]));
         let flat = VariantTable::new(
-            &constants("ALL_VARIANT_FLAGS = {'a': ['--x'], 'b': []}"),
+            tables("ALL_VARIANT_FLAGS = {'a': ['--x'], 'b': []}"),
             &Constants::new(),
             Dialect::new(Era::V157),
         );
