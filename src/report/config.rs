@@ -449,6 +449,6 @@ mod tests {
     fn a_path_that_cannot_be_written_is_told_before_the_run() {
         let config = ReportConfig { json: Some("/nonexistent/x.json".into()), ..config(Style::Mono) };
         let error = open(&config).err().unwrap();
-        assert_eq!(error.to_string(), "write the report /nonexistent/x.json");
+        assert_eq!(error.to_string(), "cannot write the report /nonexistent/x.json");
     }
 }

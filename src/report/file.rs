@@ -11,15 +11,25 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be written.
-    #[error("write the report {}", path.display())]
+    #[error("cannot write the report {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
+    /// It could not be written in the end, and is elsewhere.
+    #[error("cannot write the report {}, which is in {} now", path.display(), saved.display())]
+    Saved {
+        /// The file.
+        path: PathBuf,
+        /// Where the report is.
+        saved: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// It is there, but cannot be read.
-    #[error("read the earlier results in {}", path.display())]
+    #[error("cannot read the earlier results in {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -27,7 +37,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// It holds something else than results to append to.
-    #[error("append to {}: it does not hold a JSON array of results", path.display())]
+    #[error("cannot append to {}: it does not hold a JSON array of results", path.display())]
     NoArray {
         /// The file.
         path: PathBuf,
@@ -87,8 +97,26 @@ impl ReportFile {
             Place::Beside { target } => replace(target, report),
             Place::Direct(file) => file.write_all(report).and_then(|()| file.flush()),
         }
-        .map_err(|source| FileError::Write { path: self.path.clone(), source })
+        .map_err(|source| {
+            let path = self.path.clone();
+            match save(&path, report) {
+                Some(saved) => FileError::Saved { path, saved, source },
+                None => FileError::Write { path, source },
+            }
+        })
     }
+}
+
+/// Puts a report that cannot be where it should be among the temporary files, so that it is not lost.
+fn save(path: &Path, report: &[u8]) -> Option<PathBuf> {
+    let name = path.file_name()?.to_string_lossy();
+    let saved = std::env::temp_dir().join(format!("run-tests.{}.{name}", std::process::id()));
+    let written = fill(&saved, report, None);
+    if written.is_err() {
+        // Half a report is none.
+        let _ = std::fs::remove_file(&saved);
+    }
+    written.ok().map(|()| saved)
 }
 
 fn place(path: &Path) -> io::Result<Place> {
@@ -198,7 +226,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for path in [dir.path().join("missing/results.json"), dir.path().to_owned()] {
             let error = ReportFile::open(&path).unwrap_err();
-            assert_eq!(error.to_string(), format!("write the report {}", path.display()));
+            assert_eq!(error.to_string(), format!("cannot write the report {}", path.display()));
             assert!(error.source().is_some());
         }
     }
@@ -206,8 +234,11 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error_and_not_half_a_report() {
         let mut file = ReportFile::open(Path::new("/dev/full")).unwrap();
-        let error = file.replace(b"report").unwrap_err();
-        assert_eq!(error.to_string(), "write the report /dev/full");
+        let FileError::Saved { saved, .. } = file.replace(b"report").unwrap_err() else {
+            panic!("not saved")
+        };
+        assert_eq!(std::fs::read(&saved).unwrap(), b"report", "nothing is lost");
+        std::fs::remove_file(saved).unwrap();
     }
 
     #[test]
@@ -217,6 +248,9 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         let mut file = ReportFile::open(&folder.join("results.json")).unwrap();
         std::fs::remove_dir(&folder).unwrap();
-        assert!(file.replace(b"report").is_err());
+        let error = file.replace(b"report").unwrap_err();
+        let FileError::Saved { saved, .. } = &error else { panic!("not saved: {error}") };
+        assert!(error.to_string().starts_with("cannot write the report "), "{error}");
+        std::fs::remove_file(saved).unwrap();
     }
 }

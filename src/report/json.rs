@@ -407,7 +407,10 @@ mod tests {
         for before in ["{}", "[1", "nonsense"] {
             std::fs::write(&path, before).unwrap();
             let error = Json::open(ReportFile::open(&path).unwrap(), config(Wording::V62)).unwrap_err();
-            assert!(error.to_string().starts_with(&format!("append to {}", path.display())), "{error}");
+            assert!(
+                error.to_string().starts_with(&format!("cannot append to {}", path.display())),
+                "{error}"
+            );
         }
     }
 

@@ -185,6 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_that_is_missing_for_all_is_shown_thrice() {
+        let lost = |index| {
+            let reason = Some("d8: no such file".to_owned());
+            let run = fail(case(index, &format!("a/t{index}")));
+            Finished { actual: None, reason, ..run }
+        };
+        let text = tell(plain(), &story((0..30).map(lost).collect()));
+        assert_eq!(text.matches("NOT RUN").count(), 3, "{text}");
+        assert!(text.contains("30 tests could not be run for the same reason: d8: no such file\n"), "{text}");
+        assert!(text.contains("  and 10 more\n"), "{text}");
+    }
+
+    #[test]
     fn a_good_run_is_short() {
         insta::assert_snapshot!(tell(plain(), &story(vec![pass(case(0, "a/b"))])), @"
         1 test for x64.release on 2 slots, in /v8

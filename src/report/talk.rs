@@ -105,7 +105,8 @@ fn facts(case: &Settled, run: &Finished) -> Vec<(&'static str, String)> {
     }
     facts.extend(run.case.why.iter().map(|rule| ("rule:", escape(rule))));
     facts.extend(run.peer.iter().map(|peer| ("ran on:", escape(peer))));
-    facts.push(("repeat:", escape(&run.case.repeat)));
+    // A test that has no command line cannot be repeated.
+    facts.extend((!run.case.repeat.is_empty()).then(|| ("repeat:", escape(&run.case.repeat))));
     facts
 }
 

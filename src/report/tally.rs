@@ -2,6 +2,7 @@
 //!
 //! Pure. Input: settled cases. Output: numbers and the text behind the last test.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,16 @@ use super::render::line;
 use super::runs::Settled;
 use super::slowest::{Brief, Top};
 use super::talk::{Tone, Voice, seconds, title};
+use super::untrusted::Guard;
 use crate::frontend::status::Actual;
 use crate::run::event::{CaseInfo, Finished, Summary};
 
 /// Slowest tests in the summary.
 const SLOWEST: usize = 5;
-/// Failures named in the summary; all were shown before.
+/// Failures named in the summary.
 const NAMED: usize = 20;
+/// Tests shown that could not be run for one and the same reason: a missing shell is missing for all.
+const ALIKE: usize = 3;
 
 /// The counts of a run so far.
 #[derive(Debug)]
@@ -29,13 +33,23 @@ pub(crate) struct Tally {
     /// Without a verdict.
     pub(crate) not_run: usize,
     named: Vec<(&'static str, Arc<CaseInfo>)>,
+    /// How many could not be run, by the reason.
+    reasons: BTreeMap<String, usize>,
     slowest: Top<Duration, Brief>,
 }
 
 impl Tally {
     /// Nothing counted.
     pub(crate) fn new() -> Self {
-        Tally { passed: 0, failed: 0, flaky: 0, not_run: 0, named: Vec::new(), slowest: Top::new(SLOWEST) }
+        Tally {
+            passed: 0,
+            failed: 0,
+            flaky: 0,
+            not_run: 0,
+            named: Vec::new(),
+            reasons: BTreeMap::new(),
+            slowest: Top::new(SLOWEST),
+        }
     }
 
     /// Cases that are settled.
@@ -51,7 +65,15 @@ impl Tally {
         }
         let word = self.count(run, case.is_rerun());
         self.named.extend(word.map(|word| (word, run.case.clone())));
-        word.is_some()
+        word.is_some() && !self.is_known(run)
+    }
+
+    /// Whether enough was shown that could not be run for the same reason.
+    fn is_known(&mut self, run: &Finished) -> bool {
+        let Some(reason) = run.reason.as_ref().filter(|_| run.actual.is_none()) else { return false };
+        let count = self.reasons.entry(reason.clone()).or_default();
+        *count += 1;
+        *count > ALIKE
     }
 
     fn count(&mut self, run: &Finished, rerun: bool) -> Option<&'static str> {
@@ -104,8 +126,14 @@ impl Tally {
         for (word, case) in self.named.iter().take(NAMED) {
             line(text, format_args!("  {word:<15} {}", title(case)));
         }
+        let hidden = self.reasons.values().any(|count| *count > ALIKE);
         if self.named.len() > NAMED {
-            line(text, format_args!("  and {} more, shown above", self.named.len() - NAMED));
+            let shown = if hidden { "" } else { ", shown above" };
+            line(text, format_args!("  and {} more{shown}", self.named.len() - NAMED));
+        }
+        for (reason, count) in self.reasons.iter().filter(|(_, count)| **count > ALIKE) {
+            let reason = Guard::Escape.line(reason);
+            line(text, format_args!("{} could not be run for the same reason: {reason}", tests(*count)));
         }
     }
 

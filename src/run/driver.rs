@@ -57,8 +57,8 @@ pub struct Run<'a> {
 /// How a run came to its end.
 #[derive(Debug)]
 pub enum Ending {
-    /// With a summary, told to the sinks.
-    Complete(Arc<Summary>),
+    /// With a summary, told to the sinks, and what went wrong with them.
+    Complete(Arc<Summary>, Option<std::io::Error>),
     /// Left at once: the person insisted.
     Abandoned,
 }
@@ -168,7 +168,8 @@ impl Driver<'_, '_> {
             }
         }
         self.workers.shutdown().await;
-        Ok(Ending::Complete(self.end()))
+        let (summary, error) = self.end();
+        Ok(Ending::Complete(summary, error))
     }
 
     fn tell(&mut self, event: &RunEvent) {
@@ -521,7 +522,7 @@ impl Driver<'_, '_> {
         self.dispatch.cancel_all(self.at());
     }
 
-    fn end(mut self) -> Arc<Summary> {
+    fn end(mut self) -> (Arc<Summary>, Option<std::io::Error>) {
         let counts = self.session.counts();
         let summary = Arc::new(Summary {
             stop: self.session.stopped(),
@@ -537,11 +538,9 @@ impl Driver<'_, '_> {
         for line in peers::summary(&self.workers, &self.dispatch) {
             self.tell(&RunEvent::Notice(line));
         }
-        if let Some(error) = self.sink_error.take() {
-            self.tell(&RunEvent::Notice(format!("a report is incomplete: {error}")));
-        }
+        // Most reports are written now, and their failures show now.
         self.tell(&RunEvent::Ended(summary.clone()));
-        summary
+        (summary, self.sink_error)
     }
 }
 

@@ -73,6 +73,16 @@ pub enum ConfigError {
     /// What this runner does not do.
     #[error("{0} is not supported by this runner")]
     Unsupported(&'static str),
+    /// A variable of the environment that should be a number.
+    #[error(
+        "the environment variable {name} is `{value}`, which is no number\nhint: unset it, or use --shard-count and --shard-run"
+    )]
+    BadVariable {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// A number out of range.
     #[error("--timeout {0} is no number of seconds")]
     BadTimeout(i64),
@@ -219,7 +229,7 @@ pub fn configure(
     let tests = tests(args, here)?;
     let tests_named = !tests.is_empty();
     let seeds = seeds(args, dialect, random);
-    let shard = shard(args, dialect, &mut notices);
+    let shard = shard(args, dialect, &mut notices)?;
     let quick = |filter| if args.quickcheck { Filter::Skip } else { filter };
     Ok(Config {
         test_root: args.test_root.as_ref().map_or_else(|| workspace.join("test"), |dir| workspace.join(dir)),
@@ -359,12 +369,16 @@ fn seeds(args: &Args, dialect: Dialect, random: impl Fn() -> i64) -> Seeds {
 }
 
 /// `GTEST_TOTAL_SHARDS` and `GTEST_SHARD_INDEX` override the options since 6.2 (reference §5.7).
-fn shard(args: &Args, dialect: Dialect, notices: &mut Vec<String>) -> Option<Shard> {
-    let number = |name: &str| {
-        let value = (dialect.era >= Era::V62).then(|| std::env::var(name).ok()).flatten()?;
-        value.trim().parse::<i64>().ok()
+fn shard(args: &Args, dialect: Dialect, notices: &mut Vec<String>) -> Result<Option<Shard>, ConfigError> {
+    let number = |name: &'static str| match std::env::var(name) {
+        Ok(value) if dialect.era >= Era::V62 => match value.trim().parse::<i64>() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(ConfigError::BadVariable { name, value }),
+        },
+        _ => Ok(None),
     };
-    let environment = (number("GTEST_TOTAL_SHARDS"), number("GTEST_SHARD_INDEX").map(|index| index + 1));
+    let index = number("GTEST_SHARD_INDEX")?.map(|index| index.saturating_add(1));
+    let environment = (number("GTEST_TOTAL_SHARDS")?, index);
     let count = environment.0.unwrap_or(args.shard_count);
     let run = environment.1.unwrap_or(args.shard_run);
     if args.shard_count > 1 && args.shard_count != count {
@@ -377,14 +391,14 @@ fn shard(args: &Args, dialect: Dialect, notices: &mut Vec<String>) -> Option<Sha
             .push("shard_run from cmd line differs from environment variable GTEST_SHARD_INDEX".to_owned());
     }
     if count < 2 {
-        return None;
+        return Ok(None);
     }
     if run < 1 || run > count {
         notices.push("shard-run not a valid number, should be in [1:shard-count]".to_owned());
         notices.push("defaulting back to running all tests".to_owned());
-        return None;
+        return Ok(None);
     }
-    Some(Shard { count: count.unsigned_abs(), run: run.unsigned_abs() })
+    Ok(Some(Shard { count: count.unsigned_abs(), run: run.unsigned_abs() }))
 }
 
 impl Config {

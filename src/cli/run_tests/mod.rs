@@ -363,7 +363,7 @@ impl Prepared<'_> {
 
     fn code(&self, ending: &Ending, shell: &Shell) -> u8 {
         let dialect = self.config.dialect;
-        let Ending::Complete(summary) = ending else {
+        let Ending::Complete(summary, report_error) = ending else {
             return if dialect.is_old() { 2 } else { 3 };
         };
         let counts = Counts {
@@ -375,6 +375,14 @@ impl Prepared<'_> {
             remaining: summary.remaining,
         };
         let code = exit_code(dialect, &counts, summary.stop, self.selection.cases.len());
+        // Who closed the pipe wants to hear no more.
+        if let Some(error) =
+            report_error.as_ref().filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
+        {
+            shell.error(&format!("a report is incomplete: {error}"));
+            let broken = if dialect.is_old() { 1 } else { 5 };
+            return if code <= 1 { broken } else { code };
+        }
         let compared = !summary.nothing_compared || self.selection.cases.is_empty();
         if !compared && summary.stop.is_none() {
             shell.error(NO_ALLOCATIONS);

@@ -137,7 +137,7 @@ pub fn nearest<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Vec<St
     let wanted = wanted.trim_end_matches(".mjs").trim_end_matches(".js");
     let close = |name: &str| strsim::jaro_winkler(name, wanted);
     let mut scored: Vec<(f64, &str)> =
-        names.map(|name| (close(name), name)).filter(|(score, _)| *score > 0.85).collect();
+        names.map(|name| (close(name), name)).filter(|(score, _)| *score > 0.8).collect();
     scored.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(right.1)));
     scored.dedup_by_key(|(_, name)| *name);
     scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()

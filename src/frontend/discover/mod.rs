@@ -607,6 +607,9 @@ impl Suite {
         let path = context.workspace.join(test.source.as_deref().unwrap_or_default());
         match std::fs::read(&path) {
             Ok(bytes) => Ok((path, metadata::latin1(&bytes))),
+            Err(_) if path.to_string_lossy().contains(char::REPLACEMENT_CHARACTER) => {
+                Err(DiscoverError::Source { path, what: "its name is not UTF-8".to_owned() })
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(DiscoverError::Vanished { path })
             }

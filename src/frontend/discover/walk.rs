@@ -123,12 +123,16 @@ impl Walk<'_> {
         let (mut folders, mut names) = (Vec::new(), Vec::new());
         while let Some(entry) = dir.read() {
             let entry = entry?;
-            let Ok(name) = entry.file_name().to_str() else { continue };
+            // A test whose name is not UTF-8 is listed, so that it is told when it is to run.
+            let name = entry.file_name().to_string_lossy();
+            let odd = entry.file_name().to_str().is_err();
+            let name = &*name;
             if name == "." || name == ".." {
                 continue;
             }
             let (is_dir, is_link) = kind(dir.fd()?, name, entry.file_type());
             match (is_dir, is_link && !self.links) {
+                (true, _) if odd => {}
                 (true, false) => folders.push(name.to_owned()),
                 (true, true) => {}
                 (false, _) => names.push(name.to_owned()),
