@@ -199,7 +199,9 @@ impl Driver<'_, '_> {
 
     fn submit(&mut self, assignment: Assignment, doubted: Option<(Spec, Arc<Prepared>, Doubt)>) {
         let (spec, lowered, doubted) = match doubted {
-            Some((spec, prepared, doubt)) => (spec.confirming(), Some(prepared), Some(doubt)),
+            Some((spec, prepared, doubt)) => {
+                (timed(spec.confirming(), &prepared), Some(prepared), Some(doubt))
+            }
             None => (self.spec(assignment), None, None),
         };
         let task = self.dispatch.submit(spec, self.at());
@@ -212,7 +214,7 @@ impl Driver<'_, '_> {
             self.session.abandoned(task.assignment.case);
             return;
         }
-        let id = self.dispatch.submit(task.spec, self.at());
+        let id = self.dispatch.submit(timed(task.spec, prepared), self.at());
         let lowered = Some(prepared.clone());
         self.tasks.insert(id, Task { lowered, depended: Some(output.duration), ..task });
     }
@@ -542,6 +544,11 @@ impl Driver<'_, '_> {
         self.tell(&RunEvent::Ended(summary.clone()));
         (summary, self.sink_error)
     }
+}
+
+/// The same with the time that the finished command line is given.
+fn timed(spec: Spec, prepared: &Prepared) -> Spec {
+    Spec { limit: prepared.lowered.job.limits.wall, ..spec }
 }
 
 /// A moment that does not come.
