@@ -2,6 +2,8 @@
 //!
 //! Pure: the lists and rules were read before. What is left out keeps the reason and the rule it came from.
 
+use std::sync::Arc;
+
 use super::dialect::{Dialect, Era, Sharding};
 use super::discover::matcher::Patterns;
 use super::discover::{Subtest, Suite, Test};
@@ -95,8 +97,8 @@ pub struct Case {
     pub ordinal: u16,
     /// Which copy with a seed of its own, from 0.
     pub seed_copy: u32,
-    /// What the status file says.
-    pub matched: Matched,
+    /// What the status file says; one for all of which it says nothing.
+    pub matched: Arc<Matched>,
 }
 
 /// A suite with what was listed and read of it.
@@ -202,7 +204,8 @@ impl Selection {
             let (suite, test) = self.tests[case.test as usize];
             let variant = Some(case.subtest.variant);
             let reason = Reason::Predictable;
-            self.left_out.push(LeftOut { suite, test, variant, reason, matched: case.matched });
+            let matched = Arc::unwrap_or_clone(case.matched);
+            self.left_out.push(LeftOut { suite, test, variant, reason, matched });
         }
     }
 }
@@ -216,10 +219,20 @@ pub fn named(tests: Vec<Test>, patterns: &Patterns) -> Vec<Test> {
 pub fn select(suites: Vec<Listed>, criteria: &Criteria) -> Selection {
     let mut selection =
         Selection { candidates: suites.iter().map(|listed| listed.candidates).sum(), ..Selection::default() };
+    let nothing = Arc::new(Matched::default());
     for (index, listed) in suites.iter().enumerate() {
         let suite = u16::try_from(index).unwrap_or(u16::MAX);
         let order = criteria.order(&listed.suite);
-        Chooser { criteria, suite, listed, order, shard_counter: 0, selection: &mut selection }.choose();
+        Chooser {
+            criteria,
+            suite,
+            listed,
+            order,
+            shard_counter: 0,
+            nothing: nothing.clone(),
+            selection: &mut selection,
+        }
+        .choose();
     }
     selection.suites = suites;
     selection
@@ -232,6 +245,8 @@ struct Chooser<'a> {
     listed: &'a Listed,
     /// Positions of the variants in the order in which shards are cut.
     order: Vec<usize>,
+    /// What most tests match.
+    nothing: Arc<Matched>,
     /// 2015/6.2: counts the suite's cases for round-robin shards.
     shard_counter: u64,
     selection: &'a mut Selection,
@@ -317,11 +332,12 @@ impl Chooser<'_> {
         }
     }
 
-    fn matched(&self, test: &Test, subtest: &Subtest, independent: &Matched) -> Matched {
-        match self.dialect().era {
+    fn matched(&self, test: &Test, subtest: &Subtest, independent: &Matched) -> Arc<Matched> {
+        let matched = match self.dialect().era {
             Era::V2015 => independent.clone(),
             _ => self.listed.rules.matched(&test.name, &self.criteria.variants[usize::from(subtest.variant)]),
-        }
+        };
+        if matched == *self.nothing { self.nothing.clone() } else { Arc::new(matched) }
     }
 
     fn admit(&mut self, index: u32, test: &Test, case: Case) {
@@ -330,7 +346,7 @@ impl Chooser<'_> {
         let filtered = self.dialect().era != Era::V2015;
         let reason = filtered.then(|| self.dropped(&case.matched, Pass::Variant)).flatten();
         if let Some(reason) = reason {
-            self.leave_out(index, variant, reason, case.matched);
+            self.leave_out(index, variant, reason, Arc::unwrap_or_clone(case.matched));
             return;
         }
         // 2015/6.2 cut shards after copying for seeds, 10.2 before.
@@ -339,7 +355,7 @@ impl Chooser<'_> {
         for seed_copy in 0..copies {
             let elsewhere = (cut_each || seed_copy == 0).then(|| self.elsewhere(test, &case)).flatten();
             match elsewhere {
-                Some(reason) => self.leave_out(index, variant, reason, case.matched.clone()),
+                Some(reason) => self.leave_out(index, variant, reason, Matched::clone(&case.matched)),
                 None => self.selection.cases.push(Case { seed_copy, ..case.clone() }),
             }
             if elsewhere.is_some() && !cut_each {

@@ -88,8 +88,8 @@ fn throws(suite: &Suite, name: &str) -> bool {
     let text = std::fs::read(suite.root.join("preparser.expectation")).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    let rules = lines.filter_map(|line| line.split_once(':'));
-    rules.into_iter().any(|(known, _)| known == name)
+    let mut rules = lines.filter_map(|line| line.split_once(':'));
+    rules.any(|(known, _)| known == name)
 }
 
 /// 2015: the script stands on both sides of its flags.
