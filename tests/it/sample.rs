@@ -153,6 +153,7 @@ fn bad_input_is_a_clear_error_with_v8s_exit_code() {
         5,
         &["--gn takes the newest", "out.gn", "hint:"],
     );
+    check_error(&program.run(&["--sample", "--random-seed-stress-count=0"]), 5, &["for ever", "hint:"]);
     check_error(&program.run(&["--sample", "--extra-flags='x"]), 5, &["cannot split --extra-flags"]);
     check_error(&program.run(&["--sample", "--engine=build"]), 5, &["Failed to load build config", "hint:"]);
     check_error(&program.run(&["--sample", "--quickcheck", "--variants=default"]), 5, &["--quickcheck"]);

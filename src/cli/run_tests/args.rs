@@ -182,7 +182,7 @@ pub struct Args {
     /// Random seed; 0: one chosen for the run.
     #[arg(long, default_value_t = 0, allow_negative_numbers = true, help_heading = "Running")]
     pub random_seed: i64,
-    /// Run each test this many times with different seeds; 0: for ever.
+    /// Run each test this many times with different seeds.
     #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = at_least_0, help_heading = "Running")]
     pub random_seed_stress_count: u32,
     /// Run a failing test again up to this many times.

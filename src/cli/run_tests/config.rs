@@ -73,6 +73,11 @@ pub enum ConfigError {
     /// What this runner does not do.
     #[error("{0} is not supported by this runner")]
     Unsupported(&'static str),
+    /// V8 would repeat every test until somebody stops it.
+    #[error(
+        "--random-seed-stress-count=0 (for ever) is not supported by this runner\nhint: name a large number, and --total-timeout-sec"
+    )]
+    Endless,
     /// A variable of the environment that should be a number.
     #[error(
         "the environment variable {name} is `{value}`, which is no number\nhint: unset it, or use --shard-count and --shard-run"
@@ -218,6 +223,9 @@ pub fn configure(
     refuse_unknown(dialect, matches)?;
     refuse_unsupported(args)?;
     refuse_clashes(args, dialect)?;
+    if args.random_seed_stress_count == 0 && !dialect.is_old() {
+        return Err(ConfigError::Endless);
+    }
     let sancov_dir = args.sancov_dir.as_ref().map(|dir| workspace.join(dir));
     if let Some(dir) = sancov_dir.filter(|dir| !dir.exists()) {
         return Err(ConfigError::NoSancovDir(dir));
