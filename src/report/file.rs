@@ -7,6 +7,9 @@ use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// Names that are tried for a report that must be elsewhere.
+const TRIES: u32 = 20;
+
 /// Why a report file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -110,13 +113,20 @@ impl ReportFile {
 /// Puts a report that cannot be where it should be among the temporary files, so that it is not lost.
 fn save(path: &Path, report: &[u8]) -> Option<PathBuf> {
     let name = path.file_name()?.to_string_lossy();
-    let saved = std::env::temp_dir().join(format!("run-tests.{}.{name}", std::process::id()));
-    let written = fill(&saved, report, None);
-    if written.is_err() {
-        // Half a report is none.
-        let _ = std::fs::remove_file(&saved);
+    // Two reports of a run may have one name, in different folders.
+    for number in 1..=TRIES {
+        let saved = std::env::temp_dir().join(format!("run-tests.{}.{number}.{name}", std::process::id()));
+        match fill(&saved, report, None) {
+            Ok(()) => return Some(saved),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(_) => {
+                // Half a report is none.
+                let _ = std::fs::remove_file(&saved);
+                return None;
+            }
+        }
     }
-    written.ok().map(|()| saved)
+    None
 }
 
 fn place(path: &Path) -> io::Result<Place> {
