@@ -66,7 +66,12 @@ pub(super) fn parse_bytes(source: &[u8]) -> Result<Record, String> {
     let mut record = Record::default();
     let Some(block) = block(source)? else { return Ok(record) };
     // Nearly all are UTF-8, which is quicker to check than to mend.
-    let block = &std::str::from_utf8(block).map_or_else(|_| String::from_utf8_lossy(block), Cow::Borrowed);
+    let mut block = std::str::from_utf8(block).map_or_else(|_| String::from_utf8_lossy(block), Cow::Borrowed);
+    // A few tests are about line ends, and have others.
+    if memchr::memchr(b'\r', block.as_bytes()).is_some() {
+        block = Cow::Owned(block.replace("\r\n", "\n").replace('\r', "\n"));
+    }
+    let block = &block;
     let indent = indentation(block);
     let mut lines = block.lines().map(|line| unindented(line, indent)).peekable();
     while let Some(line) = lines.next() {
@@ -167,6 +172,15 @@ mod tests {
     fn an_indented_block_reads_like_any_other() {
         let record = parse("/*---\n  description: >\n      text\n  flags: [noStrict]\n ---*/").unwrap();
         assert_eq!(record.flags, ["noStrict"]);
+    }
+
+    #[test]
+    fn carriage_returns_end_lines_too() {
+        for end in ["\r", "\r\n"] {
+            let source = "// c\n/*---\nesid: x\nincludes: [a.js]\nflags: [raw]\n---*/\n".replace('\n', end);
+            let record = parse(&source).unwrap();
+            assert_eq!((record.includes.len(), record.flags.len()), (1, 1), "{end:?}");
+        }
     }
 
     #[test]
