@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::measure::{Figures, children_cpu, median};
-use crate::nodes::{Mesh, run_tests};
+use crate::nodes::{Mesh, Node, run_tests};
 use crate::tree::Tree;
 use crate::{Options, Result};
 
@@ -112,8 +112,7 @@ fn once(way: &str, tests: usize, tree: &Tree, pair: &Mesh, ones: &Mesh) -> Resul
         _ => ones.run(tree.root(), &["-j1", "--peers=n2,n3"]),
     };
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let own =
-        || [pair, ones].iter().flat_map(|mesh| &mesh.nodes).map(super::nodes::Node::own_cpu).sum::<f64>();
+    let own = || [pair, ones].iter().flat_map(|mesh| &mesh.nodes).map(Node::own_cpu).sum::<f64>();
     let before = (children_cpu()?, pair.cpu() + ones.cpu(), own());
     let begun = Instant::now();
     let ended = command.output()?;

@@ -41,8 +41,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let figures = Figures::to(options.json.as_ref());
     let size = bytes.len() as f64;
     let steps = [("first run", false), ("unchanged", false), ("linked again, forty places changed", true)];
-    for (number, (step, linked_again)) in (1..).zip(steps) {
-        if linked_again {
+    for (number, (step, relinked)) in (1..).zip(steps) {
+        if relinked {
             tree.relink(PROGRAM)?;
         }
         let cpu = mesh.cpu();
