@@ -27,7 +27,7 @@ fn vouches(entries: usize, label: &str) -> Statement {
     let mut entries: Vec<Entry> = (1..=entries)
         .map(|number| Entry {
             subject: identity(u16::try_from(number).expect("few")).public(),
-            rights: Rights::all(),
+            rights: Rights::ALL,
             depth: 3,
             label: label.to_owned(),
             answers: Vec::new(),

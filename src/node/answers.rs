@@ -1,6 +1,6 @@
 //! What a node shows its owner, put together from its state. Reads, changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use testmesh_behaviours::id::NodeKey;
 use testmesh_behaviours::status::hello;
@@ -8,6 +8,7 @@ use testmesh_behaviours::status::wire as mesh;
 use testmesh_keys::closure;
 use testmesh_keys::key::PublicKey;
 use testmesh_keys::keyring::{self, Warning};
+use testmesh_keys::statement;
 
 use super::event::Now;
 use super::peers::Peer as Known;
@@ -15,8 +16,8 @@ use super::state::State;
 use super::trust;
 use crate::backend::Tier;
 use crate::local::wire::{
-    Denial, Hop, HopKind, Key, Load, Mdns, Named, Path, Peer, Platform, Reason, Recovery, Refusal, Rights,
-    Root, RootAge, Seen, Standing, Status, Trust, Why,
+    Conflict, Denial, Hop, HopKind, Key, Load, Mdns, Named, Path, Peer, Platform, Reason, Recovery, Refusal,
+    Retirement, Rights, Root, RootAge, Seen, Snapshot, SnapshotEntry, Standing, Status, Trust, Why,
 };
 
 pub(super) fn rights(bits: u8) -> Rights {
@@ -251,7 +252,7 @@ impl State {
             from: self.named_key(&step.from),
             to: Named { key: Key(*step.to.as_bytes()), name: step.label.clone() },
             kind: match step.vouch {
-                None => HopKind::Approved { at: None },
+                None => HopKind::Approved { at: self.trust.approved(&step.to) },
                 Some(vouch) => HopKind::Vouched {
                     version: vouch.version,
                     lease_left: vouch.not_after.saturating_sub(now.unix),
@@ -289,44 +290,97 @@ impl State {
             trusts_you,
             paths,
             hangs_on: why.hangs_on.iter().map(|key| self.named_key(key)).collect(),
-            denials: self.denials(&why),
+            denials: self.denials(Some(&why.key)),
         }
     }
 
-    fn denials(&self, why: &closure::Why) -> Vec<Denial> {
-        let closure::Standing::Denied(denials) = &why.standing else { return Vec::new() };
-        let denial = |denial: &closure::Denial| Denial {
-            id: denial.id.short(),
-            issuer: self.named_key(&denial.issuer),
-            subject: self.named_key(&why.key),
-            reason: reason(denial.reason),
-            note: denial.note.clone(),
-            issued_at: denial.issued_at,
-            in_force: true,
+    /// Denials known here, of one key or of all, in force or not.
+    fn denials(&self, about: Option<&PublicKey>) -> Vec<Denial> {
+        let keyring = self.trust.keyring();
+        let in_force: BTreeSet<_> = keyring.decision().in_force().map(|(id, _)| id).collect();
+        let known: BTreeMap<_, _> = keyring.set().denials().chain(keyring.adopted()).collect();
+        let wanted = known.iter().filter(|(_, deny)| about.is_none_or(|key| deny.subject == *key));
+        let denial = |(id, deny): (&statement::StatementId, &&statement::Deny)| Denial {
+            id: id.short(),
+            issuer: self.named_key(&deny.issuer),
+            subject: self.named_key(&deny.subject),
+            reason: reason(deny.reason),
+            note: deny.note.clone(),
+            issued_at: deny.issued_at,
+            in_force: in_force.contains(id),
         };
-        denials.iter().map(denial).collect()
+        wanted.map(denial).collect()
     }
 
     pub(super) fn trust_list(&self, now: Now) -> Trust {
-        let decisions: Vec<Why> = self.trust.known().iter().map(|key| self.why(key, now)).collect();
-        let denials = decisions.iter().flat_map(|why| why.denials.clone()).collect();
-        let root = |key: NodeKey| {
-            let why = self.trust.why(&key, now.unix);
-            let last = why.as_ref().and_then(best_path).and_then(|path| path.steps.last());
-            Root {
-                who: self.named(&key),
-                rights: rights(self.trust.given(&key).0),
-                depth: last.map_or(0, |step| step.depth_left),
-                approved_at: None,
-                despite: Vec::new(),
-            }
-        };
+        let keyring = self.trust.keyring();
+        let (set, local) = (keyring.set(), keyring.policy().local());
+        let named = |keys: &BTreeSet<PublicKey>| keys.iter().map(|key| self.named_key(key)).collect();
+        let others = set.snapshot_issuers().filter(|issuer| *issuer != keyring.me());
         Trust {
-            roots: self.trust.roots().into_iter().map(root).collect(),
-            decisions,
-            denials,
-            ..Trust::default()
+            roots: keyring.allowlist().roots().map(|root| self.root(root)).collect(),
+            decisions: self.trust.known().iter().map(|key| self.why(key, now)).collect(),
+            snapshots: others
+                .filter_map(|issuer| set.vouches(&issuer))
+                .map(|snapshot| self.snapshot(snapshot, now))
+                .collect(),
+            denials: self.denials(None),
+            retirements: set
+                .retired()
+                .filter_map(|key| set.retirement(&key))
+                .map(|one| self.retirement(one))
+                .collect(),
+            blocked: named(&local.block),
+            void: named(&local.void),
+            conflicts: self.conflicts(),
         }
+    }
+
+    fn root(&self, root: &testmesh_keys::allowlist::Root) -> Root {
+        let keyring = self.trust.keyring();
+        let answers = keyring.policy().local().answers;
+        let despite =
+            keyring.set().denials().filter(|(id, deny)| deny.subject == root.key && answers.contains(id));
+        Root {
+            who: self.named_key(&root.key),
+            rights: rights(root.grant.rights.bits()),
+            depth: root.grant.depth,
+            approved_at: trust::approved_at(&root.comment),
+            despite: despite.map(|(id, _)| id.short()).collect(),
+        }
+    }
+
+    fn snapshot(&self, snapshot: &statement::Vouches, now: Now) -> Snapshot {
+        let entry = |entry: &statement::Entry| SnapshotEntry {
+            who: Named { key: Key(*entry.subject.as_bytes()), name: entry.label.clone() },
+            rights: rights(entry.rights.bits()),
+            depth: entry.depth,
+        };
+        Snapshot {
+            issuer: self.named_key(&snapshot.issuer),
+            version: snapshot.version,
+            lease_left: snapshot.not_after.saturating_sub(now.unix),
+            entries: snapshot.entries.iter().map(entry).collect(),
+        }
+    }
+
+    fn retirement(&self, retire: &statement::Retire) -> Retirement {
+        Retirement {
+            who: self.named_key(&retire.key),
+            successor: retire.successor.map(|key| Key(*key.as_bytes())),
+            note: retire.note.clone(),
+            issued_at: retire.issued_at,
+        }
+    }
+
+    fn conflicts(&self) -> Vec<Conflict> {
+        let set = self.trust.keyring().set();
+        let issuers = set.snapshot_issuers().filter(|issuer| set.in_conflict(issuer));
+        let conflict = |issuer: PublicKey| Conflict {
+            issuer: self.named_key(&issuer),
+            version: set.version(&issuer).unwrap_or_default(),
+        };
+        issuers.map(conflict).collect()
     }
 }
 

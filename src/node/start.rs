@@ -62,6 +62,9 @@ pub async fn run(home: &Home, end: impl Future<Output = ()>) -> Result<(), NodeE
     let (kept, keyring, report) = Kept::open(home.keys(), unix)?;
     let key = NodeKey::new(*keyring.me().as_bytes());
     let secret = keyring.identity().secret_bytes();
+    // What is refused from outside, such as a port in use, before anybody finds a socket and takes the node for running.
+    let network = Network::new(network_config(&settings, secret))?;
+    // The hostile probe tries this socket.
     let server = Server::bind(&home.socket(), greeting(key, &settings), cookie)?;
     let slots = slot_config(home);
     let (tier, mut warnings) = probe(home, &slots).await;
@@ -75,7 +78,6 @@ pub async fn run(home: &Home, end: impl Future<Output = ()>) -> Result<(), NodeE
     }
     let count = if work { settings.slots.map_or_else(cores, usize::from) } else { 0 };
     let about = about(home, &settings, key, count, tier, warnings);
-    let network = Network::new(network_config(&settings, secret))?;
     let nowhere = Roots {
         workspace: PathBuf::new(),
         build: PathBuf::new(),

@@ -297,6 +297,11 @@ impl Trust {
         self.keyring.allowlist().get(&key).map(|root| root.label.clone()).filter(|label| !label.is_empty())
     }
 
+    /// When this machine's owner approved a key, where the allowlist says so.
+    pub fn approved(&self, key: &PublicKey) -> Option<u64> {
+        approved_at(&self.keyring.allowlist().get(key)?.comment)
+    }
+
     /// When a key's newest snapshot was issued and when its lease ends: seconds since the epoch.
     pub fn snapshot(&self, peer: &NodeKey) -> Option<(u64, u64)> {
         self.keyring.set().vouches(&key(peer)?).map(|vouches| (vouches.issued_at, vouches.not_after))
@@ -311,6 +316,20 @@ impl Trust {
     pub fn verify(by: &NodeKey, buffer: &[u8], signature: &[u8; 64]) -> bool {
         key(by).is_some_and(|key| key.verify(buffer, signature))
     }
+}
+
+/// The day in a comment that `approve` wrote, in seconds since the epoch: `approved 2026-03-01`.
+pub(super) fn approved_at(comment: &str) -> Option<u64> {
+    let day = comment.split_once("approved ")?.1.split_whitespace().next()?;
+    let mut numbers = day.splitn(3, '-').map(str::parse::<u64>);
+    let (year, month, day) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+    if !((1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day)) {
+        return None;
+    }
+    // Years that begin in March end with the leap day.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
+    days.checked_sub(719_468).map(|days| days * 86_400)
 }
 
 fn changed(change: keyring::Change) -> Change {
@@ -328,4 +347,22 @@ fn changed(change: keyring::Change) -> Change {
     let both = [change.gained.as_slice(), &change.lost].concat();
     let altered = select(&both, |before, after| !before && !after);
     Change { persist: change, news, gained, lost, altered }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::approved_at;
+
+    #[test]
+    fn the_day_of_an_approval_is_read_from_its_comment() {
+        assert_eq!(approved_at("approved 1970-01-01"), Some(0));
+        assert_eq!(approved_at("approved 2000-02-29, at the fair"), None, "a word ends at a space");
+        assert_eq!(approved_at("approved 2000-02-29 at the fair"), Some(951_782_400));
+        assert_eq!(approved_at("recovered; approved 2026-03-01"), Some(1_772_323_200));
+        for text in
+            ["", "approved", "approved yesterday", "approved 2026-13-01", "approved 1-1-1", "approved 2026-1"]
+        {
+            assert_eq!(approved_at(text), None, "{text}");
+        }
+    }
 }

@@ -305,6 +305,13 @@ fn a_node_that_cannot_start_says_why() {
     meshd: error: /scratch/home/run/mesh.sock is in the way and is no socket
     ");
     std::fs::remove_file(&socket).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let text = format!("mdns = false\nlisten = [\"/ip4/127.0.0.1/tcp/{port}\"]\n");
+    std::fs::write(&settings, text).unwrap();
+    let said = machine.fails(1, &["start"]);
+    assert!(said.contains("cannot listen on") && said.contains("hint: is the port in use"), "{said}");
+    assert!(!socket.exists(), "nothing that looks like a node is left");
     std::fs::write(&settings, "slots = \"many\"\n").unwrap();
     insta::assert_snapshot!(machine.fails(1, &["start"]), @r#"
     meshctl: error: /scratch/home/config.toml: TOML parse error at line 1, column 9

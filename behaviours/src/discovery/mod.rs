@@ -32,9 +32,9 @@ use crate::alarm::Alarm;
 use book::{Book, Fault, Order, Target};
 
 /// How often the LAN is asked who is there. A node that misses the first answers stays invisible for this long.
-pub const QUERY_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a multicast record is believed: four queries may be missed.
-pub const RECORD_LIFE: Duration = Duration::from_secs(30);
+pub const QUERY_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a multicast record is believed: five queries may be missed.
+pub const RECORD_LIFE: Duration = Duration::from_secs(60);
 
 /// Dials whom the book says.
 pub struct Dialer {

@@ -111,7 +111,7 @@ pub(super) enum Command {
     /// Connect to a machine that is not found by itself.
     Dial {
         /// Such as /ip4/192.168.1.7/tcp/4917.
-        #[arg(value_name = "MULTIADDR")]
+        #[arg(value_name = "MULTIADDR", value_parser = multiaddr)]
         address: libp2p::Multiaddr,
     },
     /// Start no more jobs of others until `resume`.
@@ -245,6 +245,10 @@ pub(super) struct Revoke {
     /// How to print.
     #[command(flatten)]
     pub(super) listing: Listing,
+}
+
+fn multiaddr(text: &str) -> Result<libp2p::Multiaddr, String> {
+    text.parse().map_err(|error| format!("{error}; one looks like /ip4/192.168.1.7/tcp/4917"))
 }
 
 fn rights(text: &str) -> Result<Rights, String> {

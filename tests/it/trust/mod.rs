@@ -30,8 +30,8 @@ fn schedule(seed: u64) {
 }
 
 /// Whatever was lost, repeated, restored or restarted on the way: when the network is whole again, nodes come to rest,
-/// every node holds every statement that can reach it, trusts nobody whom those statements do not lead to, decides the
-/// same after a restart, and lets in exactly those it trusts.
+/// every node holds every statement that can reach it, trusts exactly whom those statements lead to, loses nothing in a
+/// restart, and lets in exactly those it trusts.
 #[test]
 fn at_rest_nobody_is_trusted_too_much() {
     let seeds = seeds();

@@ -54,6 +54,8 @@ pub(super) struct Node {
     pub(super) linked: BTreeSet<usize>,
     /// Its process ends at the next write: before it, or after it.
     dies: Option<bool>,
+    /// Which of its processes this is.
+    process: u32,
 }
 
 #[derive(Clone)]
@@ -181,6 +183,7 @@ impl World {
                 blocked: BTreeSet::new(),
                 linked: BTreeSet::new(),
                 dies: None,
+                process: 0,
             });
         }
         (0..count).for_each(|node| world.begin(node));
@@ -277,7 +280,12 @@ impl World {
     }
 
     fn perform(&mut self, node: usize, actions: Vec<Action>) {
+        let process = self.nodes[node].process;
         for action in actions {
+            // It may have died of what an action brought about.
+            if self.nodes[node].process != process {
+                return;
+            }
             if let Action::Persist(change) = action {
                 match self.persist(node, &change) {
                     Persisted::Yes => {}
@@ -537,6 +545,7 @@ impl World {
         }
         let node = &mut self.nodes[node];
         node.up = false;
+        node.process += 1;
         node.admitted.clear();
         node.blocked.clear();
         node.dies = None;
