@@ -9,6 +9,8 @@ mod backend;
 mod ctl;
 /// Old eras: small trees with the layout and words of 2015 and 6.2.
 mod eras;
+/// Runs over peers that answer wrongly.
+mod liar;
 /// Runs over several real nodes, some of which die.
 mod mesh_run;
 /// The sample tree against its model, on the embedded engine and on Node.js; errors and exit codes.

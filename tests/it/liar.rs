@@ -1,0 +1,65 @@
+//! A run over peers that answer wrongly.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::{Program, write};
+
+/// Tests in the tree.
+const TESTS: usize = 60;
+
+/// Passes the trial run everywhere, and every test where a file lies beside it that does not travel; elsewhere it fails
+/// them all.
+const SHELL: &str = r#"#!/bin/sh
+for last; do :; done
+case $last in print*) echo 'testmesh canary'; exit 0 ;; esac
+[ -e "${0%/*}/honest" ] || { echo 'a lie'; exit 1; }
+sleep 0.02
+"#;
+
+const CONFIG: &str = r#"{"current_cpu": "x64", "target_cpu": "x64", "v8_current_cpu": "x64", "v8_target_cpu": "x64",
+    "is_debug": false, "dcheck_always_on": false, "is_component_build": false, "v8_enable_i18n_support": true}"#;
+
+fn tree(root: &Path) {
+    let version = "#define V8_MAJOR_VERSION 12\n#define V8_MINOR_VERSION 6\n#define V8_BUILD_NUMBER 0\n";
+    write(root, "include/v8-version.h", version);
+    write(root, "tools/run-tests.py", "# The runner of the tree.\n");
+    write(root, "test/mjsunit/mjsunit.js", "");
+    write(root, "test/mjsunit/mjsunit.status", "[[ALWAYS, {}]]");
+    for number in 0..TESTS {
+        write(root, &format!("test/mjsunit/t{number:02}.js"), "");
+    }
+    write(root, "out/x64.release/v8_build_config.json", CONFIG);
+    write(root, "out/x64.release/honest", "");
+    write(root, "out/x64.release/d8", SHELL);
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(root.join("out/x64.release/d8"), executable).unwrap();
+}
+
+/// What a peer says of a test is not believed before this machine has seen the same: verdicts are those of a local run,
+/// and the peer is named and left out.
+#[test]
+fn peers_that_lie_change_no_verdict_and_are_named() {
+    let program = Program::new();
+    let root = program.folder().join("v8");
+    tree(&root);
+    let workspace = format!("--workspace={}", root.display());
+    let arguments =
+        [&workspace, "--outdir=out/x64.release", "--lab=3", "-p", "verbose", "--variants=default", "mjsunit"];
+    let output = program.command(&arguments).output().unwrap();
+    let [out, err] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert_eq!(output.status.code(), Some(0), "{out}{err}");
+    let mut told: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, outcome) in out.lines().filter_map(|line| line.split_once(" default: ")) {
+        assert_eq!(outcome, "PASS", "{name}");
+        *told.entry(name).or_default() += 1;
+    }
+    assert_eq!((told.len(), told.values().max()), (TESTS, Some(&1)), "{out}");
+    for words in
+        ["and this machine disagree on mjsunit/t", "results contradicted here", "is not used any more"]
+    {
+        assert!(err.contains(words), "no `{words}` in {err}");
+    }
+}
