@@ -44,7 +44,7 @@ fn platform(platform: &hello::Platform) -> Option<Platform> {
     })
 }
 
-fn reason(reason: testmesh_keys::statement::Reason) -> Reason {
+fn reason(reason: statement::Reason) -> Reason {
     reason.word().parse().unwrap_or(Reason::Misbehaving)
 }
 
