@@ -5,7 +5,7 @@
 #   docker/ci.sh [SEEDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-seeds=${1:-13}
+seeds=${1:-6}
 name=testmesh-ci-$$
 export LAB_IMAGE=$name
 
