@@ -4,6 +4,7 @@
 //! its offers, passes answers and results on, and says who comes and goes. Never looks into an output.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_bytes::{ByteArray, ByteBuf};
 use testmesh_behaviours::id::NodeKey;
@@ -18,6 +19,12 @@ use crate::local::run::{OFFER_MAX, Open, RunReply};
 
 /// Seconds an offer may be started in.
 const OFFER_LIFE: u64 = 2 * 60;
+
+/// How often a peer that does not hear of a run is told of it before it counts as unfit.
+const OPEN_TRIES: u8 = 3;
+
+/// How long a peer may prepare a run before it is asked how far it is: its word that it is ready may have been lost.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Batches of one peer that may be half here: parts arrive in any order, but a worker sends few at once.
 const PARTIAL_MAX: usize = 64;
@@ -54,6 +61,8 @@ pub struct Scan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
     Opening,
+    /// It did not hear of the run: one of two connections to it was dead, say.
+    Unheard,
     Preparing,
     Ready,
     Unfit,
@@ -75,6 +84,10 @@ struct Run {
 struct Member {
     candidate: Candidate,
     stage: Stage,
+    /// How often it did not hear of the run.
+    failures: u8,
+    /// When the run was opened there, or it was asked again; none: since the last tick.
+    asked: Option<Duration>,
     partial: BTreeMap<u64, Vec<Option<ByteBuf>>>,
     /// The batch below which everything came.
     seen: BTreeMap<u64, ()>,
@@ -153,16 +166,16 @@ impl Outbound {
             stage = Stage::Unfit;
         } else {
             out.push(Action::TellRun(run.client, RunReply::Preparing { peer: key, name }));
-            let open =
-                RunOpen { run: id, inputs, canary: run.open.canary.clone(), answer: run.open.answer.clone() };
-            out.push(Action::SendWork {
-                to: key,
-                purpose: Purpose::OpenRun(id),
-                request: WorkRequest::RunOpen(open),
-            });
+            out.push(opening(key, id, &run.open, inputs));
         }
-        let member =
-            Member { candidate: candidate.clone(), stage, partial: BTreeMap::new(), seen: BTreeMap::new() };
+        let member = Member {
+            candidate: candidate.clone(),
+            stage,
+            failures: 0,
+            asked: None,
+            partial: BTreeMap::new(),
+            seen: BTreeMap::new(),
+        };
         run.peers.insert(key, member);
     }
 
@@ -182,7 +195,35 @@ impl Outbound {
                 member.unfit(client, format!("it refuses the run: {why:?}"), out);
             }
             Ok(_) => member.unfit(client, "its answer makes no sense".to_owned(), out),
+            // It is asked again anyway.
+            Err(_) if member.stage != Stage::Opening => {}
+            Err(_) if member.failures + 1 < OPEN_TRIES => {
+                member.failures += 1;
+                member.stage = Stage::Unheard;
+            }
             Err(why) => member.unfit(client, why, out),
+        }
+    }
+
+    /// Time has passed: peers that did not hear of a run are told again, and slow ones asked how far they are.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
+        for (id, run) in &mut self.runs {
+            let Some(inputs) = &run.inputs else { continue };
+            for (key, member) in &mut run.peers {
+                let since = *member.asked.get_or_insert(now.mono);
+                let again = match member.stage {
+                    Stage::Unheard => {
+                        member.stage = Stage::Opening;
+                        true
+                    }
+                    Stage::Preparing => now.mono >= since + ASK_AGAIN,
+                    Stage::Opening | Stage::Ready | Stage::Unfit => false,
+                };
+                if again {
+                    member.asked = Some(now.mono);
+                    out.push(opening(*key, *id, &run.open, inputs.clone()));
+                }
+            }
         }
     }
 
@@ -360,6 +401,11 @@ impl Outbound {
     }
 }
 
+fn opening(to: NodeKey, run: RunId, open: &Open, inputs: Vec<InputDigest>) -> Action {
+    let open = RunOpen { run, inputs, canary: open.canary.clone(), answer: open.answer.clone() };
+    Action::SendWork { to, purpose: Purpose::OpenRun(run), request: WorkRequest::RunOpen(open) }
+}
+
 impl Member {
     fn changed(&mut self, client: ClientId, candidate: &Candidate, out: &mut Vec<Action>) {
         if self.candidate == *candidate {
@@ -409,4 +455,109 @@ fn nonce(run: RunId, peer: &NodeKey, sequence: u64, now: Now) -> ByteArray<16> {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     ByteArray::new(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Ladder, Limits, Root, RootedPath};
+
+    const RUN: RunId = RunId(7);
+    const CLIENT: ClientId = 1;
+    const LATER: Duration = Duration::from_secs(1);
+
+    fn peer() -> NodeKey {
+        NodeKey::new([2; 32])
+    }
+
+    fn at(mono: Duration) -> Now {
+        Now { mono, unix: 0 }
+    }
+
+    /// A run for which one peer was just asked.
+    fn asked() -> Outbound {
+        let canary = Job {
+            id: JobId { run: RUN.0, sequence: 0, attempt: 0 },
+            argv: Vec::new(),
+            env: Vec::new(),
+            cwd: RootedPath { root: Root::Workspace, path: String::new() },
+            limits: Limits { wall: LATER, output: 1, ladder: Ladder::Kill },
+        };
+        let platform = ("linux".to_owned(), "x86_64".to_owned());
+        let open = Open {
+            run: RUN.0,
+            sources: Vec::new(),
+            canary,
+            answer: ByteBuf::new(),
+            platform: platform.clone(),
+            only: Vec::new(),
+        };
+        let candidate = Candidate { key: peer(), name: "n1".to_owned(), platform, slots: 1, speed: 0 };
+        let (mut outbound, mut out) = (Outbound::default(), Vec::new());
+        outbound.open(CLIENT, open, 1, 1, &mut out);
+        let scan = Scan { inputs: Vec::new(), files: 0, bytes: 0, read: 0 };
+        outbound.scanned(RUN, Ok(scan), &[candidate], &mut out);
+        assert_eq!(openings(&out), 1);
+        outbound
+    }
+
+    fn openings(out: &[Action]) -> usize {
+        let is_opening = |action: &&Action| {
+            matches!(
+                action,
+                Action::SendWork { request: WorkRequest::RunOpen(_), purpose: Purpose::OpenRun(RUN), .. }
+            )
+        };
+        out.iter().filter(is_opening).count()
+    }
+
+    fn told(out: &[Action]) -> Vec<&RunReply> {
+        let mut replies = Vec::new();
+        for action in out {
+            if let Action::TellRun(CLIENT, reply) = action {
+                replies.push(reply);
+            }
+        }
+        replies
+    }
+
+    #[test]
+    fn a_peer_that_did_not_hear_of_a_run_is_told_again() {
+        let (mut outbound, mut out) = (asked(), Vec::new());
+        outbound.opened(peer(), RUN, Err("the connection closed".to_owned()), &mut out);
+        assert!(out.is_empty(), "one dead connection makes nobody unfit: {out:?}");
+        outbound.tick(at(LATER), &mut out);
+        outbound.tick(at(LATER * 2), &mut out);
+        assert_eq!(openings(&out), 1, "once a failure");
+        outbound.opened(peer(), RUN, Ok(WorkResponse::Done), &mut out);
+        outbound.ready(peer(), RUN, None, &mut out);
+        assert!(matches!(told(&out)[..], [RunReply::Ready { .. }]), "{out:?}");
+    }
+
+    #[test]
+    fn a_peer_that_never_hears_of_a_run_takes_no_part() {
+        let (mut outbound, mut out) = (asked(), Vec::new());
+        for try_number in 1..=OPEN_TRIES {
+            outbound.opened(peer(), RUN, Err("the connection closed".to_owned()), &mut out);
+            outbound.tick(at(LATER * u32::from(try_number)), &mut out);
+        }
+        assert_eq!(openings(&out), usize::from(OPEN_TRIES) - 1);
+        assert!(matches!(told(&out)[..], [RunReply::Unfit { .. }]), "{out:?}");
+    }
+
+    #[test]
+    fn a_peer_whose_word_that_it_is_ready_was_lost_is_asked_again() {
+        let (mut outbound, mut out) = (asked(), Vec::new());
+        outbound.opened(peer(), RUN, Ok(WorkResponse::Done), &mut out);
+        outbound.tick(at(LATER), &mut out);
+        outbound.tick(at(ASK_AGAIN), &mut out);
+        assert_eq!(openings(&out), 0, "it has time to prepare");
+        outbound.tick(at(LATER + ASK_AGAIN), &mut out);
+        outbound.tick(at(LATER * 2 + ASK_AGAIN), &mut out);
+        assert_eq!(openings(&out), 1);
+        // An answer to the question that is lost, too, changes nothing.
+        outbound.opened(peer(), RUN, Err("the connection closed".to_owned()), &mut out);
+        outbound.ready(peer(), RUN, None, &mut out);
+        assert!(matches!(told(&out)[..], [RunReply::Ready { .. }]), "{out:?}");
+    }
 }

@@ -615,6 +615,7 @@ impl State {
             self.peers.iter().filter(|(_, peer)| due(peer)).map(|(key, _)| *key).collect();
         ungreeted.into_iter().for_each(|key| self.greet(key, now));
         self.inbound.tick(now, &mut self.out);
+        self.outbound.tick(now, &mut self.out);
         self.exchange_load(now);
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) const LABEL: &str = "testmesh.lab";
 
 /// No command to the engine takes longer, or it hangs.
-const PATIENCE: &str = "120";
+const PATIENCE: &str = "900";
 
 /// Looks until nothing of a lab is left; what a killed command began may still appear.
 const LOOKS: usize = 20;

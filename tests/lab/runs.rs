@@ -12,8 +12,8 @@ use crate::tree;
 use crate::verdicts::{Verdicts, case, left_over, shares};
 use crate::world::{Ground, Machine, World};
 
-/// No run takes longer, whatever goes wrong.
-const RUN_LIMIT: u64 = 150;
+/// Seconds that no run takes, whatever goes wrong and however busy this machine is.
+const RUN_LIMIT: u64 = 600;
 
 /// How long processes of a run may be left: a node that lost its submitter waits a while before it gives up.
 const AFTERMATH: Duration = Duration::from_secs(30);
@@ -173,19 +173,22 @@ pub(crate) fn seed(
     let plan = Plan::of(seed);
     let skewed = plan.skewed();
     let machine = |number: usize| Machine { skewable: skewed.contains(&number), ..Machine::plain() };
-    let world = World::start(ground, seed + 1, (0..=NODES).map(machine).collect())?;
+    let begun = World::start(ground, seed + 1, (0..=NODES).map(machine).collect());
+    let broke_off = |error: &Error, logs: String| Outcome {
+        line: format!("seed {seed}: {plan}: broke off"),
+        complaints: vec![error.to_string()],
+        logs: Some((logs, String::new())),
+        in_time: false,
+        left_out: 0,
+    };
+    let world = match begun {
+        Ok(world) => world,
+        Err(error) => return Ok(broke_off(&error, String::new())),
+    };
     let left_out =
         plan.faults.iter().filter(|fault| crate::faults::impossible(&world, fault).is_some()).count();
-    let mut outcome = match trial(&world, tree, measure, &plan, keep) {
-        Ok(outcome) => outcome,
-        Err(error) => Outcome {
-            line: format!("seed {seed}: {plan}: broke off"),
-            complaints: vec![error.to_string()],
-            logs: Some((world.logs(), String::new())),
-            in_time: false,
-            left_out: 0,
-        },
-    };
+    let mut outcome =
+        trial(&world, tree, measure, &plan, keep).unwrap_or_else(|error| broke_off(&error, world.logs()));
     outcome.left_out = left_out;
     Ok(outcome)
 }

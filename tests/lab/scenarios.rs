@@ -8,7 +8,7 @@ use crate::runs::Tree;
 use crate::world::{Ground, Machine, World};
 
 /// No wait of a scenario is longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Prints a figure.
 fn figure(what: &str, time: Duration) {

@@ -12,7 +12,7 @@ use crate::logs::{Log, merged, stamp};
 use crate::plan::{CLIENT, name};
 
 /// No wait of the lab is longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where the file lies that says by how much a clock is off.
 pub(crate) const SKEW_FILE: &str = "/tmp/skew";
