@@ -492,7 +492,7 @@ mod tests {
             platform: platform.clone(),
             only: Vec::new(),
         };
-        let candidate = Candidate { key: peer(), name: "n1".to_owned(), platform, slots: 1, speed: 0 };
+        let candidate = Candidate { key: peer(), name: "n1".to_owned(), platform, slots: 1, slowness: 1000 };
         let (mut outbound, mut out) = (Outbound::default(), Vec::new());
         outbound.open(CLIENT, open, 1, 1, &mut out);
         let scan = Scan { inputs: Vec::new(), files: 0, bytes: 0, read: 0 };
