@@ -88,6 +88,12 @@ hold() {
 mutual() { ctl "$1" status --json | grep -q "\"mutual\": *$2,"; }
 trusts() { ctl "$1" why "$(cat "$work/$2.key")" --json | grep -q '"trusted"'; }
 distrusts() { ctl "$1" status --json >/dev/null && ! trusts "$1" "$2"; }
+# When the last of these nodes wrote down a change of trust: asking them all takes longer than that on a busy machine.
+written() {
+    local node files=()
+    for node in $1; do files+=("$work/$node/audit.log"); done
+    stat -c %.3Y "${files[@]}" | tr -d . | sort -n | tail -n 1
+}
 # Milliseconds of processor time that all nodes used so far.
 used() {
     local total=0 node fields
@@ -98,6 +104,9 @@ used() {
     echo "$total"
 }
 
+# All namespaces share the kernel's table of neighbours; where it is full, packets are lost.
+room=$(cat /proc/sys/net/ipv4/neigh/default/gc_thresh3)
+[ $((last * last)) -lt "$room" ] || echo "note: net.ipv4.neigh.default.gc_thresh3 = $room is too small for the last steps" >&2
 echo "$nodes nodes, gossip $gossip, load $(cut -d' ' -f1 /proc/loadavg) on $(nproc) cores"
 begun=$(now)
 for node in $(seq 1 "$nodes"); do start "$node"; done
@@ -113,11 +122,11 @@ sleep 2
 begun=$(now)
 ctl 1 approve "$(cat "$work/$last.key")" --label "node-$last" --yes >/dev/null 2>&1
 for node in $(seq 1 "$nodes"); do hold 120 trusts "$node" "$last"; done
-report "a machine approved on one -> trusted on all" "$(($(now) - begun)) ms"
+report "a machine approved on one -> trusted on all" "$(($(written "$(seq 2 "$nodes")") - begun)) ms"
 begun=$(now)
 ctl 1 revoke "$(cat "$work/2.key")" --yes --reason lost >/dev/null 2>&1
 for node in $(seq 3 "$nodes"); do hold 120 distrusts "$node" 2; done
-report "a machine revoked on one -> trusted by none" "$(($(now) - begun)) ms"
+report "a machine revoked on one -> trusted by none" "$(($(written "$(seq 3 "$nodes")") - begun)) ms"
 
 # A port that hears no multicast: what is sent to it alone goes through.
 if [ "$nodes" -ge 4 ]; then

@@ -38,6 +38,11 @@ const GREET_AGAIN: Duration = Duration::from_secs(5);
 /// How often an answered greeting is repeated.
 const GREET_EVERY: Duration = Duration::from_secs(30);
 
+/// Peers, next in the order of keys, to whom snapshots of others are passed on by hand. Their issuer tells everybody it
+/// is connected to, gossip and comparisons do the rest: if all told all, a mesh that starts would cost the cube of its
+/// size. Revocations go to everybody.
+const FORWARD_MAX: usize = 4;
+
 /// How often it is tried to write what could not be written.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(10);
 
@@ -566,10 +571,15 @@ impl State {
             .filter(|news| news.revocation)
             .map(|news| ByteBuf::from(news.bytes.clone()))
             .collect();
-        let connected: Vec<NodeKey> = self.peers.connected().filter(|key| Some(*key) != giver).collect();
-        for to in connected {
+        let connected = self.peers.connected().filter(|key| Some(*key) != giver);
+        let (before, behind): (Vec<NodeKey>, Vec<NodeKey>) = connected.partition(|key| *key < self.about.key);
+        for (place, to) in behind.into_iter().chain(before).enumerate() {
             if self.mutual(&to) {
-                let request = StatusRequest::Push(all.clone());
+                let statements = if giver.is_none() || place < FORWARD_MAX { &all } else { &revocations };
+                if statements.is_empty() {
+                    continue;
+                }
+                let request = StatusRequest::Push(statements.clone());
                 self.out.push(Action::AskStatus { to, purpose: Purpose::Courtesy, request });
             } else if !revocations.is_empty() {
                 let request = HelloRequest::Revocations(revocations.clone());
