@@ -5,7 +5,7 @@
 #   docker/ci.sh [SEEDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-seeds=${1:-6}
+seeds=${1:-3}
 name=testmesh-ci-$$
 export LAB_IMAGE=$name
 
