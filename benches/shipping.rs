@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::{AsyncRead, AsyncWrite};
 use testmesh::backend::Workspaces;
 use testmesh::blobs::manifest::Chunk;
-use testmesh::blobs::transfer::{Gate, fetch, serve};
+use testmesh::blobs::transfer::{Coming, Gate, fetch, serve};
 use testmesh::blobs::wire::{NodeKey, WANTS_MAX, Want};
 use testmesh::blobs::{Offers, Scanned, Selection, Store, StoreConfig, scan};
 use tokio::net::{TcpListener, TcpStream};
@@ -204,11 +204,11 @@ async fn send_over_tcp(from: &Store, to: &Store, blobs: &[Chunk]) {
         for part in blobs.chunks(WANTS_MAX) {
             let want = |blob: &Chunk| Want { id: blob.id, offset: 0, most: blob.len.into(), insist: true };
             let wants: Vec<Want> = part.iter().map(want).collect();
-            fetch(&mut near, to, &wants, |_, _| ()).await.expect("received");
+            fetch(&mut near, to, &wants, |_| ()).await.expect("received");
         }
         drop(near);
     };
-    futures::join!(async { serve(Tcp(far), from, gate).await.expect("served") }, receive);
+    futures::join!(async { serve(Tcp(far), from, Coming::default(), gate).await.expect("served") }, receive);
     assert!(blobs.iter().all(|blob| to.has(&blob.id)));
 }
 

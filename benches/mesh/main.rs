@@ -7,8 +7,9 @@
 //!   `xargs -P2` of the same program in the same run; and null tests a second.
 //! - `first [--rounds N]`: from the start of `run-tests` to the first answer of a peer, with the phases; and from the
 //!   start of a new node to the first test it runs.
-//! - `ship [--nodes N] [--megabytes N]`: what leaves a client's node when a shell goes to many, and how long it takes
-//!   beside one plain copy over TCP.
+//! - `ship [--nodes N] [--megabytes N] [--megabits N]`: what leaves a client's node when a shell goes to many, and how
+//!   long it takes beside one plain copy over TCP. On loopback the processors of this machine do the work of all; with
+//!   `--megabits` each node has a line of that width in a network namespace (root, `ip`, `tc`), as machines have.
 //! - `spread [--nodes N] [--slots N] [--seconds N]`: traces replayed with sleeping tests, beside the shortest time
 //!   possible; all well, and with one node ten times slower and one frozen at half time.
 //! - `speedup [--nodes N] [--slots N] [--seconds N]`: the same sleeping tests on one node, two, four and so on.
@@ -20,6 +21,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod first;
+mod lines;
 mod measure;
 mod nodes;
 mod overhead;

@@ -9,6 +9,7 @@ use testmesh::local::wire::{Approve, Key, Reply, Request, Rights, Status, Who};
 use testmesh::node::files::Home;
 
 use crate::Result;
+use crate::lines::Lines;
 use crate::measure::{own_cpu, tree_cpu};
 
 /// How long nodes may take to come up on a machine that is busy.
@@ -22,6 +23,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(crate) struct Mesh {
     folder: PathBuf,
     pub(crate) nodes: Vec<Node>,
+    /// Where they are, if not on loopback.
+    pub(crate) lines: Option<Lines>,
 }
 
 pub(crate) struct Node {
@@ -35,7 +38,12 @@ pub(crate) struct Node {
 impl Mesh {
     /// As many nodes as slots are given, each with so many.
     pub(crate) async fn start(folder: &Path, slots: &[usize]) -> Result<Self> {
-        let mut mesh = Mesh { folder: folder.to_owned(), nodes: Vec::new() };
+        Self::start_on(folder, slots, None).await
+    }
+
+    /// The same on lines of their own, one a node.
+    pub(crate) async fn start_on(folder: &Path, slots: &[usize], lines: Option<Lines>) -> Result<Self> {
+        let mut mesh = Mesh { folder: folder.to_owned(), nodes: Vec::new(), lines };
         for slots in slots {
             mesh.join(*slots).await?;
         }
@@ -44,9 +52,10 @@ impl Mesh {
 
     /// One more node; returns when everybody trusts it and is connected to it.
     pub(crate) async fn join(&mut self, slots: usize) -> Result<()> {
-        let name = format!("n{}", self.nodes.len() + 1);
         let peers = self.addresses().await?;
-        let node = Node::start(&self.folder, &name, slots, &peers).await?;
+        let line = self.lines.as_ref().map(|lines| (lines, self.nodes.len()));
+        let name = format!("n{}", self.nodes.len() + 1);
+        let node = Node::start(&self.folder, &name, slots, &peers, line).await?;
         let mut client = node.client().await?;
         for other in &self.nodes {
             let mut theirs = other.client().await?;
@@ -114,26 +123,33 @@ fn approve(key: Key, name: &str) -> Request {
 }
 
 impl Node {
-    async fn start(folder: &Path, name: &str, slots: usize, peers: &[String]) -> Result<Self> {
+    async fn start(
+        folder: &Path,
+        name: &str,
+        slots: usize,
+        peers: &[String],
+        line: Option<(&Lines, usize)>,
+    ) -> Result<Self> {
         let folder = folder.join(name);
         let home = Home::at(&folder);
         home.setup(Some(name), Some("bench"))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let key = Key(*testmesh_keys::store::setup(home.keys(), now)?.key.as_bytes());
         let peers: Vec<String> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
+        let address = line.map_or_else(|| "127.0.0.1".to_owned(), |(lines, node)| lines.address(node));
         let settings = format!(
-            "name = \"{name}\"\nmesh = \"bench-{}\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nmdns = false\nslots = {slots}\npeers = [{}]\n",
+            "name = \"{name}\"\nmesh = \"bench-{}\"\nlisten = [\"/ip4/{address}/tcp/0\"]\nmdns = false\nslots = {slots}\npeers = [{}]\n",
             std::process::id(),
             peers.join(", "),
         );
         std::fs::write(home.settings_file(), settings)?;
-        let process = spawn(&home, &folder)?;
+        let process = spawn(&home, &folder, line)?;
         Ok(Node { name: name.to_owned(), folder, home, process, key })
     }
 
     /// Starts its process again after [`Self::end`].
     pub(crate) fn begin(&mut self) -> Result<()> {
-        self.process = spawn(&self.home, &self.folder)?;
+        self.process = spawn(&self.home, &self.folder, None)?;
         Ok(())
     }
 
@@ -198,9 +214,10 @@ impl Node {
     }
 }
 
-fn spawn(home: &Home, folder: &Path) -> Result<Child> {
+fn spawn(home: &Home, folder: &Path, line: Option<(&Lines, usize)>) -> Result<Child> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(home.log_file())?;
-    let mut command = Command::new(program("meshd", env!("CARGO_BIN_EXE_meshd")));
+    let meshd = program("meshd", env!("CARGO_BIN_EXE_meshd"));
+    let mut command = line.map_or_else(|| Command::new(&meshd), |(lines, node)| lines.command(node, &meshd));
     command.args(["--while-stdin-is-open", "--home"]).arg(folder);
     Ok(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn()?)
 }

@@ -12,6 +12,7 @@ use testmesh::local::run::{RunReply, RunRequest};
 use testmesh::local::wire::{Reply, Request};
 
 use crate::first::open;
+use crate::lines::Lines;
 use crate::measure::Figures;
 use crate::nodes::Mesh;
 use crate::tree::Tree;
@@ -29,14 +30,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     tree.inflate(megabytes << 20)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let slots = vec![1; nodes + 1];
-    let mesh = runtime.block_on(Mesh::start(&place.path().join("nodes"), &slots))?;
+    let megabits = options.number("--megabits", 0);
+    let lines = (megabits > 0).then(|| Lines::lay(nodes + 1, megabits)).transpose()?;
+    let mesh = runtime.block_on(Mesh::start_on(&place.path().join("nodes"), &slots, lines))?;
     let bytes = std::fs::read(tree.shell())?;
-    println!("\na shell of {megabytes} MB to {nodes} nodes on this machine\n");
+    let lines = if megabits > 0 { format!(", a line of {megabits} Mbit/s each") } else { String::new() };
+    println!("\na shell of {megabytes} MB to {nodes} nodes on this machine{lines}\n");
     println!(
         "| step | content sent by the client's node | on its lines | of the shell | seconds | of a plain copy | CPU s |"
     );
     println!("|---|---|---|---|---|---|---|");
-    let plain = raw_copy(&bytes, &place.path().join("copy"))?;
+    let plain = raw_copy(&bytes, &place.path().join("copy"), mesh.lines.as_ref())?;
     println!("| one plain copy over TCP | | | 1.000 | {plain:.3} | 1.00 | |");
     let figures = Figures::to(options.json.as_ref());
     let size = bytes.len() as f64;
@@ -55,7 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             seconds / plain
         );
         let all = json!({
-            "nodes": nodes, "shell_bytes": bytes.len(), "content_bytes": content, "line_bytes": lines,
+            "nodes": nodes, "megabits": megabits, "shell_bytes": bytes.len(), "content_bytes": content, "line_bytes": lines,
             "seconds": seconds, "plain_copy_seconds": plain, "ratio_bytes": content as f64 / size, "cpu_s": cpu,
         });
         figures.add("ship", step, &all)?;
@@ -72,7 +76,7 @@ struct Sent {
 /// Opens a run and waits until all nodes are ready for it.
 async fn ship(mesh: &Mesh, tree: &Tree, number: u64, nodes: usize) -> Result<Sent> {
     let own = mesh.own();
-    let before = line_bytes(own.pid());
+    let before = line_bytes(mesh);
     let mut client = Client::connect(&own.socket(), "bench", None).await?;
     let begun = Instant::now();
     client.send(Request::Run(RunRequest::Open(Box::new(open(tree, number))))).await?;
@@ -95,13 +99,15 @@ async fn ship(mesh: &Mesh, tree: &Tree, number: u64, nodes: usize) -> Result<Sen
             content += bytes;
         }
     }
-    let lines = line_bytes(own.pid()).zip(before).map(|(after, before)| after - before);
+    let lines = line_bytes(mesh).zip(before).map(|(after, before)| after - before);
     Ok(Sent { content, lines, seconds })
 }
 
-/// Bytes that a process has sent on its TCP connections, as the kernel counts them; none without `ss`.
-fn line_bytes(pid: u32) -> Option<u64> {
-    let told = Command::new("ss").args(["-tinpHO", "state", "established"]).output().ok()?;
+/// Bytes that the client's node has sent on its TCP connections, as the kernel counts them; none without `ss`.
+fn line_bytes(mesh: &Mesh) -> Option<u64> {
+    let pid = mesh.own().pid();
+    let mut ss = mesh.lines.as_ref().map_or_else(|| Command::new("ss"), |lines| lines.command(0, "ss"));
+    let told = ss.args(["-tinpHO", "state", "established"]).output().ok()?;
     let text = String::from_utf8(told.stdout).ok()?;
     let own = format!("pid={pid},");
     let sent = |line: &str| {
@@ -111,9 +117,10 @@ fn line_bytes(pid: u32) -> Option<u64> {
     told.status.success().then(|| text.lines().filter(|line| line.contains(&own)).map(sent).sum())
 }
 
-/// Seconds for the bytes through one TCP connection into a file.
-fn raw_copy(bytes: &[u8], to: &std::path::Path) -> Result<f64> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+/// Seconds for the bytes through one TCP connection into a file, over the same lines.
+fn raw_copy(bytes: &[u8], to: &std::path::Path, lines: Option<&Lines>) -> Result<f64> {
+    let host = lines.map_or_else(|| "127.0.0.1".to_owned(), |lines| lines.address(1));
+    let listener = socket(lines, 1, || TcpListener::bind((host, 0)))?;
     let address = listener.local_addr()?;
     let begun = Instant::now();
     std::thread::scope(|scope| -> Result<()> {
@@ -127,10 +134,28 @@ fn raw_copy(bytes: &[u8], to: &std::path::Path) -> Result<f64> {
                 }
             }
         });
-        let mut stream = TcpStream::connect(address)?;
+        let mut stream = socket(lines, 0, || TcpStream::connect(address))?;
         stream.write_all(bytes)?;
         drop(stream);
         Ok(receiver.join().map_err(|_| "the receiver panicked")??)
     })?;
     Ok(begun.elapsed().as_secs_f64())
+}
+
+/// A socket on a node's line: it stays there, whoever uses it.
+fn socket<S: Send>(
+    lines: Option<&Lines>,
+    node: usize,
+    make: impl FnOnce() -> std::io::Result<S> + Send,
+) -> Result<S> {
+    let made = std::thread::scope(|scope| {
+        let making = scope.spawn(|| {
+            if let Some(lines) = lines {
+                lines.enter(node).map_err(|error| error.to_string())?;
+            }
+            make().map_err(|error| error.to_string())
+        });
+        making.join()
+    });
+    Ok(made.map_err(|_| "a thread panicked")??)
 }

@@ -65,13 +65,15 @@ fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     // One thread for what decides, one so that bulk data and encryption do not hold it up.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let watched = args.while_stdin_is_open;
-    runtime.block_on(start::run(&home, async move {
+    let end = async move {
         if watched {
             closed().await;
         } else {
             std::future::pending::<()>().await;
         }
-    }))?;
+    };
+    // On the runtime's own threads: from a third one, every event of the network would cost a switch of threads.
+    runtime.block_on(runtime.spawn(async move { start::run(&home, end).await }))??;
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     Ok(())
 }

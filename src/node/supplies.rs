@@ -25,7 +25,7 @@ use crate::backend::{Roots, Slot, SlotConfig, Workspace, WorkspaceError, Workspa
 use crate::blobs::exchange::{Input, NeedId, Output, TransferId};
 use crate::blobs::manifest::{Chunk, ENCODED_MAX, Manifest};
 use crate::blobs::store::Pin;
-use crate::blobs::transfer::{self, Gate};
+use crate::blobs::transfer::{self, Coming, Gate, Report};
 use crate::blobs::wire::Want;
 use crate::blobs::{BlobId, Exchange, Offers, Selection, Store, StoreConfig, StoreError, scan};
 use crate::job::{Exit, Root, Status};
@@ -104,6 +104,8 @@ pub struct Supplies {
     slots: SlotConfig,
     exchange: Exchange<NodeKey>,
     offers: Arc<Mutex<Offers<NodeKey>>>,
+    /// What the exchange lacks: who asks for it waits a moment.
+    coming: Coming,
     runs: BTreeMap<(NodeKey, RunId), Prepared>,
     /// Blobs of our clients' runs stay while they last.
     own: BTreeMap<RunId, Vec<Pin>>,
@@ -127,6 +129,7 @@ impl Supplies {
             slots,
             exchange: Exchange::new(here),
             offers: Arc::new(Mutex::new(Offers::new())),
+            coming: Coming::default(),
             runs: BTreeMap::new(),
             own: BTreeMap::new(),
             transfers: BTreeMap::new(),
@@ -190,9 +193,10 @@ impl Supplies {
     pub fn serve(&mut self, peer: NodeKey, stream: BlobStream) {
         // One stream too many is told so: one that is only dropped would count as a broken line.
         let gate = Gate::admit(self.offers.clone(), peer);
-        let (store, news) = (self.store.clone(), self.news.0.clone());
+        let (store, coming, news) = (self.store.clone(), self.coming.clone(), self.news.0.clone());
         self.tasks.spawn(async move {
-            let served = tokio::time::timeout(TRANSFER_LIMIT, transfer::serve(stream, &store, gate)).await;
+            let serving = transfer::serve(stream, &store, coming, gate);
+            let served = tokio::time::timeout(TRANSFER_LIMIT, serving).await;
             let bytes = match served {
                 Ok(Ok(bytes)) => bytes,
                 Ok(Err(error)) => {
@@ -258,7 +262,19 @@ impl Supplies {
     }
 
     fn exchange(&mut self, input: Input<NodeKey>) {
-        for output in self.exchange.handle(input, Instant::now()) {
+        let answered = match &input {
+            Input::Need { blobs, .. } => {
+                self.coming.expect(blobs.iter().map(|blob| blob.id));
+                None
+            }
+            Input::Answered { id, .. } => Some(*id),
+            _ => None,
+        };
+        let outputs = self.exchange.handle(input, Instant::now());
+        if let Some(id) = answered.filter(|id| !self.exchange.lacks(id)) {
+            self.coming.came(&id);
+        }
+        for output in outputs {
             match output {
                 Output::Fetch { transfer, peer, wants } => {
                     self.to_open.push(ToOpen { transfer, peer, wants });
@@ -272,6 +288,7 @@ impl Supplies {
                     }
                 }
                 Output::Unavailable { need, blobs } => {
+                    self.coming.retain(|id| self.exchange.lacks(id));
                     let Some((submitter, run)) = self.run_of(need) else { continue };
                     let first = blobs.first().map(ToString::to_string).unwrap_or_default();
                     let why =
@@ -281,7 +298,6 @@ impl Supplies {
                 Output::Blame { peer, blob } => {
                     tracing::warn!(%peer, %blob, "sent other content than it was asked for");
                 }
-                Output::Have(_) => {}
             }
         }
     }
@@ -330,6 +346,7 @@ impl Supplies {
     pub fn discard(&mut self, submitter: NodeKey, run: RunId) {
         if let Some(prepared) = self.runs.remove(&(submitter, run)) {
             self.exchange(Input::Release(prepared.need));
+            self.coming.retain(|id| self.exchange.lacks(id));
         }
     }
 
@@ -380,8 +397,11 @@ async fn fetch(
     // Reports come from within a transfer that must not wait for us; they pass through a queue without a bound of its
     // own, which the number of wants bounds.
     let (reports, mut reported) = mpsc::unbounded_channel();
-    let fetched = transfer::fetch(&mut stream, &store, &wants, |id, outcome| {
-        let _ = reports.send(Input::Answered { transfer, id, outcome });
+    let fetched = transfer::fetch(&mut stream, &store, &wants, |report| {
+        let _ = reports.send(match report {
+            Report::Settled(id, outcome) => Input::Answered { transfer, id, outcome },
+            Report::Given(blobs) => Input::Given(blobs),
+        });
     });
     tokio::pin!(fetched);
     let result = loop {

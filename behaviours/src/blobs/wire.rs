@@ -1,8 +1,10 @@
 //! What the two ends of a blob stream say: `/testmesh/blob/1`.
 //!
-//! The opener sends an [`Ask`] for up to [`WANTS_MAX`] blobs. For each of them, in order, the provider sends an
-//! [`Answer`]; behind [`Answer::Sending`] follow exactly the announced bytes, raw (packs are compressed already). Then
-//! the opener may ask again, or close. The end of a stream never means that content is complete: a broken connection
+//! The opener sends an [`Ask`] for up to [`WANTS_MAX`] blobs. The provider sends an [`Answer`] for each of them, in
+//! order, and [`Given`]: so the opener knows at once what to ask of others. Then, in the same order, exactly the bytes
+//! that were announced with [`Answer::Sending`], raw (packs are compressed already); then, again in order, another
+//! answer for each that was [`Answer::Coming`], the bytes of a `Sending` right behind it. Then the opener may ask again,
+//! or close. The end of a stream never means that content is complete: a broken connection
 //! reads the same, so who receives counts and hashes.
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -14,11 +16,13 @@ pub use crate::id::{BlobId, NodeKey};
 /// The protocol's name on the wire.
 pub const PROTOCOL: &str = "/testmesh/blob/1";
 /// Bytes of a frame.
-pub const FRAME_MAX: usize = 1_024;
+pub const FRAME_MAX: usize = 4_096;
 /// Version of these frames; a provider refuses others.
 pub const VERSION: u8 = 1;
 /// Blobs asked for at once: as many as fit a frame.
 pub const WANTS_MAX: usize = 16;
+/// Blobs named in [`Given`]: as many as fit a frame.
+pub const GIVEN_MAX: usize = 56;
 /// Other holders named in one answer.
 pub const HOLDERS_MAX: usize = 8;
 
@@ -54,6 +58,8 @@ pub enum Answer {
         /// Bytes of the whole blob, at most what was wanted.
         length: u64,
     },
+    /// Not here yet, but on its way: another answer follows behind the content of the others.
+    Coming,
     /// Not here.
     Missing,
     /// Too much to do; ask again later or elsewhere.
@@ -63,6 +69,11 @@ pub enum Answer {
     /// The request makes no sense: a version, an offset behind the end, a blob larger than wanted.
     Refused,
 }
+
+/// What others were given since the opener was told last, at most [`GIVEN_MAX`], whether it lacks them or not. They have
+/// these, or are being sent them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given(pub Vec<(BlobId, NodeKey)>);
 
 impl From<(BlobId, u64, u64, bool)> for Want {
     fn from((id, offset, most, insist): (BlobId, u64, u64, bool)) -> Self {
@@ -98,12 +109,27 @@ pub async fn write_frame<T: Serialize>(
     stream: &mut (impl AsyncWrite + Unpin),
     frame: &T,
 ) -> Result<(), FrameError> {
-    let bytes = cbor4ii::serde::to_vec(Vec::new(), frame)
-        .map_err(|error| FrameError::Malformed(error.to_string()))?;
-    let length = u16::try_from(bytes.len()).ok().filter(|_| bytes.len() <= FRAME_MAX);
-    let length = length.ok_or(FrameError::TooLong(bytes.len()))?;
-    stream.write_all(&length.to_be_bytes()).await?;
-    stream.write_all(&bytes).await?;
+    write_frames(stream, std::slice::from_ref(frame)).await
+}
+
+/// Writes several at once.
+///
+/// # Errors
+/// The stream's, or [`FrameError::TooLong`]; then nothing was written.
+pub async fn write_frames<T: Serialize>(
+    stream: &mut (impl AsyncWrite + Unpin),
+    frames: &[T],
+) -> Result<(), FrameError> {
+    let mut all = Vec::new();
+    for frame in frames {
+        let bytes = cbor4ii::serde::to_vec(Vec::new(), frame)
+            .map_err(|error| FrameError::Malformed(error.to_string()))?;
+        let length = u16::try_from(bytes.len()).ok().filter(|_| bytes.len() <= FRAME_MAX);
+        let length = length.ok_or(FrameError::TooLong(bytes.len()))?;
+        all.extend(length.to_be_bytes());
+        all.extend(bytes);
+    }
+    stream.write_all(&all).await?;
     Ok(stream.flush().await?)
 }
 
@@ -136,7 +162,8 @@ mod tests {
         let want = Want { id: BlobId::new([0xff; 32]), offset: u64::MAX, most: u64::MAX, insist: true };
         let ask = Ask { version: VERSION, wants: vec![want; WANTS_MAX] };
         let elsewhere = Answer::Elsewhere(vec![NodeKey::new([0xff; 32]); HOLDERS_MAX]);
-        for length in [length(&ask), length(&elsewhere)] {
+        let given = Given(vec![(BlobId::new([0xff; 32]), NodeKey::new([0xff; 32])); GIVEN_MAX]);
+        for length in [length(&ask), length(&elsewhere), length(&given)] {
             assert!(length <= FRAME_MAX, "{length}");
         }
     }

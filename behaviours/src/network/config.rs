@@ -1,11 +1,17 @@
 //! What a node decides about its network before it starts.
 
+use std::time::Duration;
+
 use libp2p::Multiaddr;
 
 /// Bytes of a mesh name.
 pub const MESH_NAME_MAX: usize = 64;
 /// Bytes of an agent text.
 pub const AGENT_MAX: usize = 128;
+
+/// A peer dials only whom it has no connection with. So a new connection means that it lost the older ones, whether this
+/// side noticed that or not; unless both dialled at once, which ends within this time but for machines that stand still.
+const REPLACE_AFTER: Duration = Duration::from_secs(2);
 
 /// Everything a [`super::Network`] needs to know.
 pub struct NetworkConfig {
@@ -23,6 +29,8 @@ pub struct NetworkConfig {
     pub gossip: bool,
     /// Program, version and the node's name, as strangers may see them. At most [`AGENT_MAX`] bytes.
     pub agent: String,
+    /// How old a connection is that a newer one of the same peer replaces.
+    pub replace_after: Duration,
 }
 
 impl NetworkConfig {
@@ -37,6 +45,7 @@ impl NetworkConfig {
             mdns: false,
             gossip: true,
             agent: format!("testmesh/{}", env!("CARGO_PKG_VERSION")),
+            replace_after: REPLACE_AFTER,
         }
     }
 }

@@ -50,6 +50,7 @@ pub struct Network {
     status: Lane<StatusRequest>,
     work: Lane<WorkRequest>,
     budget: Budget,
+    replace_after: Duration,
     /// Happened and not told yet; filled by one event of the swarm or one call at a time.
     events: VecDeque<Event>,
     requests: u64,
@@ -108,6 +109,7 @@ impl Network {
             status: Lane::new(status::STREAMS_MAX),
             work: Lane::new(work::STREAMS_MAX),
             budget: Budget::default(),
+            replace_after: config.replace_after,
             events: VecDeque::new(),
             requests: 0,
         })

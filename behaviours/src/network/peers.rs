@@ -32,7 +32,7 @@ pub struct PeerView {
 }
 
 struct Peer {
-    connections: BTreeMap<ConnectionId, ConnectedPoint>,
+    connections: BTreeMap<ConnectionId, (ConnectedPoint, Instant)>,
     since: Instant,
     rtt: Option<Duration>,
     trusts_us: Rights,
@@ -60,8 +60,18 @@ impl Peers {
             trusts_us: Rights::NONE,
             listens: Vec::new(),
         });
-        entry.connections.insert(connection, endpoint);
+        entry.connections.insert(connection, (endpoint, Instant::now()));
         first
+    }
+
+    /// Connections of a peer that are as old as this, and that a new one replaces; they are forgotten as if the peer were
+    /// gone where all of them are.
+    pub(super) fn replaced(&mut self, peer: PeerId, age: Duration) -> Vec<ConnectionId> {
+        let Some(entry) = self.0.get_mut(&peer) else { return Vec::new() };
+        if !entry.connections.values().all(|(_, since)| since.elapsed() >= age) {
+            return Vec::new();
+        }
+        self.0.remove(&peer).into_iter().flat_map(|entry| entry.connections.into_keys()).collect()
     }
 
     /// Forgets a connection; true for the last of a peer.
@@ -104,7 +114,7 @@ impl Peers {
     /// What can be shown; `trusted` answers for this node.
     pub(super) fn views(&self, trusted: impl Fn(&PeerId) -> bool) -> Vec<PeerView> {
         let view = |(peer, entry): (&PeerId, &Peer)| {
-            let oldest = entry.connections.values().next()?;
+            let (oldest, _) = entry.connections.values().next()?;
             Some(PeerView {
                 peer: *peer,
                 address: plain(oldest.get_remote_address()),

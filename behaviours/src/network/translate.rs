@@ -35,7 +35,15 @@ impl Network {
                 {
                     gossip.inner_mut().remove_blacklisted_peer(&peer);
                 }
-                if self.peers.connected(peer, connection_id, endpoint) {
+                let replaced = self.peers.replaced(peer, self.replace_after);
+                let first = self.peers.connected(peer, connection_id, endpoint);
+                if !replaced.is_empty() {
+                    self.lost(peer, Some("it connected anew".to_owned()));
+                }
+                for connection in &replaced {
+                    self.swarm.close_connection(*connection);
+                }
+                if first || !replaced.is_empty() {
                     self.events.push_back(Event::Connected { peer, address, inbound });
                 }
             }
@@ -58,9 +66,13 @@ impl Network {
     }
 
     fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, why: Option<String>) {
-        if !self.peers.closed(peer, connection) {
-            return;
+        if self.peers.closed(peer, connection) {
+            self.lost(peer, why);
         }
+    }
+
+    /// What was under way with a peer is over.
+    fn lost(&mut self, peer: PeerId, why: Option<String>) {
         self.trust.set_theirs(peer, false);
         self.abandon(peer, &Failure::Closed);
         self.events.push_back(Event::Disconnected { peer, why });

@@ -124,3 +124,39 @@ async fn an_address_that_cannot_be_listened_on_is_named() {
     let refused = Network::new(config).err().unwrap().to_string();
     assert!(refused.contains("/dns4/example/tcp/1") && refused.contains("hint:"), "{refused}");
 }
+
+/// A node whose peer lost the connection, and dialled again before the node noticed, went on using the dead one.
+#[tokio::test]
+async fn a_peer_that_connects_anew_is_not_spoken_to_over_its_old_connection() {
+    guarded(async {
+        let mut patient = config(1);
+        patient.replace_after = std::time::Duration::ZERO;
+        let mut nodes = vec![listening(Network::in_memory(patient).unwrap()).await];
+        nodes.push(Network::in_memory(config(2)).unwrap());
+        connect(&mut nodes, 1, 0).await;
+        // The peer's end of the old connection is there, but nobody answers on it any more.
+        let silent = nodes.pop().unwrap();
+        nodes.push(Network::in_memory(config(2)).unwrap());
+        let place = address(&nodes[0]);
+        nodes[1].dial(&place);
+        let mut seen = Vec::new();
+        until(&mut nodes, |index, _, event| {
+            match event {
+                Event::Disconnected { .. } if index == 0 => seen.push("lost"),
+                Event::Connected { .. } => seen.push(if index == 0 { "there" } else { "here" }),
+                _ => {}
+            }
+            (seen.len() == 3).then_some(())
+        })
+        .await;
+        seen.retain(|what| *what != "here");
+        assert_eq!(seen, ["lost", "there"]);
+        assert_eq!(nodes[0].peers()[0].connections, 1);
+        for _ in 0..4 {
+            let said = nodes[0].say_hello(name(2), HelloRequest::FetchRevocations { after: None });
+            assert_eq!(outcome(&mut nodes, 0, said).await, Ok(()));
+        }
+        drop(silent);
+    })
+    .await;
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_bytes::{ByteArray, ByteBuf};
-use testmesh_behaviours::blobs::wire::{self, Answer, Ask, Want};
+use testmesh_behaviours::blobs::wire::{self, Answer, Ask, Given, Want};
 use testmesh_behaviours::id::{BlobId, Digest, NodeKey, StatementId};
 use testmesh_behaviours::status::hello::{HelloRequest, HelloResponse, Rights};
 use testmesh_behaviours::status::wire::{Load, StatusRequest, StatusResponse, Trusted, VectorEntry};
@@ -154,9 +154,11 @@ fn work(table: &mut Table) {
     table.add("outputs", exits.map(|exit| (id(), output(exit))).to_vec());
     let want = Want { id: BlobId::new([1; 32]), offset: 2, most: 300, insist: true };
     table.add("blob-ask", Ask { version: wire::VERSION, wants: vec![want] });
+    table.add("blob-given", Given(vec![(BlobId::new([1; 32]), NodeKey::new([2; 32]))]));
     let answers = [
         Answer::Sending { length: 4 },
         Answer::Missing,
+        Answer::Coming,
         Answer::Busy,
         Answer::Elsewhere(vec![NodeKey::new([1; 32])]),
         Answer::Refused,

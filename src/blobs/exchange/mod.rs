@@ -7,6 +7,7 @@
 //!
 //! A driver opens the streams, moves the bytes (see [`super::transfer`]) and reports; it decides nothing.
 
+mod idle;
 mod offers;
 mod peer;
 mod piece;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blobs::id::BlobId;
-use crate::blobs::wire::HOLDERS_MAX;
+use crate::blobs::wire::{GIVEN_MAX, HOLDERS_MAX};
 
 /// Streams one peer may have open: more would delay its jobs' messages (libp2p.md §14).
 pub(super) const STREAMS_PER_PEER: usize = 2;
@@ -21,8 +21,6 @@ const RECEIVERS_MAX: usize = 2 * HOLDERS_MAX;
 pub enum Decision<P> {
     /// Send it. [`Offers::sent`] must follow, however it goes.
     Send,
-    /// Too much is being sent.
-    Busy,
     /// These were given it or are getting it.
     Elsewhere(Vec<P>),
 }
@@ -35,6 +33,8 @@ pub struct Offers<P> {
     /// Blobs by when they were last given.
     order: BTreeMap<u64, BlobId>,
     clock: u64,
+    /// Up to when each peer was told what others were given.
+    told: BTreeMap<P, u64>,
 }
 
 #[derive(Debug)]
@@ -56,7 +56,13 @@ impl<P: Copy + Ord> Offers<P> {
     /// Nobody was given anything.
     #[must_use]
     pub fn new() -> Self {
-        Self { streams: BTreeMap::new(), given: BTreeMap::new(), order: BTreeMap::new(), clock: 0 }
+        Self {
+            streams: BTreeMap::new(),
+            given: BTreeMap::new(),
+            order: BTreeMap::new(),
+            clock: 0,
+            told: BTreeMap::new(),
+        }
     }
 
     /// Whether a peer may open one more stream; [`Offers::closed`] must follow where it may.
@@ -104,6 +110,7 @@ impl<P: Copy + Ord> Offers<P> {
     pub fn gone(&mut self, peer: P) {
         let ids: Vec<BlobId> = self.given.keys().copied().collect();
         ids.iter().for_each(|id| self.forget(peer, id));
+        self.told.remove(&peer);
     }
 
     /// Who was given a blob, for those who ask; at most [`HOLDERS_MAX`].
@@ -111,6 +118,23 @@ impl<P: Copy + Ord> Offers<P> {
     pub fn holders(&self, id: &BlobId) -> Vec<P> {
         let receivers = self.given.get(id).into_iter().flat_map(|given| &given.receivers);
         receivers.take(HOLDERS_MAX).copied().collect()
+    }
+
+    /// What others were given since this peer was told last, the oldest first, at most [`GIVEN_MAX`].
+    pub fn news(&mut self, peer: P) -> Vec<(BlobId, P)> {
+        let told = self.told.get(&peer).copied().unwrap_or_default();
+        let (mut news, mut until) = (Vec::new(), told);
+        for (at, id) in self.order.range(told + 1..) {
+            if news.len() >= GIVEN_MAX {
+                break;
+            }
+            until = *at;
+            let receivers = self.given.get(id).map(|given| &given.receivers);
+            let other = receivers.into_iter().flatten().find(|other| **other != peer);
+            news.extend(other.map(|other| (*id, *other)));
+        }
+        self.told.insert(peer, until);
+        news
     }
 
     /// Who else can be named, another one first each time.
@@ -192,6 +216,20 @@ mod tests {
         offers.gone(2);
         assert_eq!(offers.ask(3, id(0), LARGE, false), Decision::Send);
         assert_eq!(offers.ask(3, id(0), LARGE, false), Decision::Send);
+    }
+
+    #[test]
+    fn what_others_were_given_is_told_once() {
+        let mut offers = Offers::new();
+        (0..100).for_each(|n| assert_eq!(offers.ask(1, id(n), LARGE, false), Decision::Send));
+        offers.ask(2, id(100), LARGE, false);
+        offers.sent(1, id(0), false);
+        let first = offers.news(2);
+        assert_eq!(first, (1..=GIVEN_MAX as u64).map(|n| (id(n), 1)).collect::<Vec<_>>());
+        assert_eq!((offers.news(2).len(), offers.news(2).len()), (99 - GIVEN_MAX, 0));
+        assert_eq!([offers.news(1).len(), offers.news(1).len()], [1, 0]);
+        offers.ask(3, id(100), LARGE, true);
+        assert_eq!(offers.news(1), [(id(100), 2)], "given to one more");
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub(super) struct Piece<P> {
     pub(super) transfer: Option<TransferId>,
     /// Bytes from the beginning that are here.
     pub(super) have: u64,
-    /// Whose bytes these are; none for those of an earlier process.
-    pub(super) from: BTreeSet<Option<P>>,
+    /// Whose bytes these are.
+    pub(super) from: BTreeSet<P>,
     /// The source named nobody else that is worth asking.
     pub(super) insist: bool,
     /// How often this node could not keep it.
@@ -78,6 +78,13 @@ impl<P: Copy + Ord> Piece<P> {
         self.candidates.values().any(|candidate| !candidate.source)
     }
 
+    /// Whom to ask: who is said to have it, so that the source's line is spared, else the sources.
+    pub(super) fn askable(&self) -> impl Iterator<Item = P> + '_ {
+        let elsewhere = self.is_elsewhere();
+        let spared = move |candidate: &Candidate| elsewhere && candidate.source;
+        self.candidates.iter().filter(move |(_, candidate)| !spared(candidate)).map(|(peer, _)| *peer)
+    }
+
     /// Forgets somebody who does not have it; whether it was remembered.
     pub(super) fn drop_candidate(&mut self, peer: &P) -> bool {
         let dropped = self.candidates.remove(peer);
@@ -87,19 +94,10 @@ impl<P: Copy + Ord> Piece<P> {
         dropped.is_some()
     }
 
-    /// The peer has it after all.
-    pub(super) fn is_at(&mut self, peer: P) {
-        self.tried.remove(&peer);
-        self.may_be_at(peer, false);
-        if let Some(candidate) = self.candidates.get_mut(&peer) {
-            candidate.rest_until = None;
-        }
-    }
-
     /// Begins from nothing; whether one peer alone sent what was here.
     pub(super) fn start_over(&mut self, peer: P) -> bool {
         self.have = 0;
         let from = std::mem::take(&mut self.from);
-        from.iter().all(|other| *other == Some(peer))
+        from.iter().all(|other| *other == peer)
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
+use super::idle::{Idle, Rank};
 use super::peer::Peer;
 use super::piece::Piece;
 use super::types::{Input, NeedId, Outcome, Output, TransferId};
@@ -17,9 +18,9 @@ use crate::blobs::manifest::Chunk;
 use crate::blobs::wire::{HOLDERS_MAX, WANTS_MAX, Want};
 
 /// Streams open in all.
-pub const TRANSFERS_MAX: usize = 8;
-/// Bytes asked for on one stream at once: small, so that what arrived is soon told to others (in the simulation 4 MiB
-/// made eight peers take 1.6 times as long as one copy, this 1.1), and worth opening a stream for.
+pub const TRANSFERS_MAX: usize = 16;
+/// Bytes asked for on one stream at once: small, so that what one was given is soon told to others, and worth opening a
+/// stream for.
 pub const BATCH_BYTES: u64 = 256 << 10;
 /// Blobs lacking at once: some component builds; a need beyond is refused.
 pub(super) const PIECES_MAX: usize = 600_000;
@@ -50,8 +51,8 @@ pub struct Exchange<P> {
     seed: u64,
     pub(super) needs: BTreeMap<NeedId, BTreeSet<BlobId>>,
     pub(super) pieces: BTreeMap<BlobId, Piece<P>>,
-    /// Those of `pieces` that nothing fetches, in the order of the seed.
-    pub(super) idle: BTreeSet<(u64, BlobId)>,
+    /// Those of `pieces` that nothing fetches.
+    pub(super) idle: Idle<P>,
     /// Those of `pieces` that may be nowhere.
     doubtful: BTreeSet<BlobId>,
     peers: BTreeMap<P, Peer>,
@@ -66,7 +67,6 @@ pub struct Exchange<P> {
 pub(super) struct Transfer<P> {
     pub(super) peer: P,
     pub(super) left: BTreeSet<BlobId>,
-    arrived: Vec<BlobId>,
 }
 
 impl<P: Copy + Ord + Hash> Exchange<P> {
@@ -81,7 +81,7 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
             seed: hasher.finish(),
             needs: BTreeMap::new(),
             pieces: BTreeMap::new(),
-            idle: BTreeSet::new(),
+            idle: Idle::new(),
             doubtful: BTreeSet::new(),
             peers: BTreeMap::new(),
             liars: BTreeSet::new(),
@@ -98,13 +98,11 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
         match input {
             Input::Need { need, blobs, sources } => self.need(need, &blobs, &sources, &mut outputs),
             Input::Release(need) => self.release(need, &mut outputs),
-            Input::Holds { peer, blobs } => self.holds(peer, &blobs),
-            Input::Present(id) => self.arrived(id, &mut outputs),
-            Input::Partial { id, have } => self.partial(&id, have, None),
             Input::Answered { transfer, id, outcome } => {
                 self.answered(transfer, id, outcome, now, &mut outputs);
             }
-            Input::Closed { transfer, clean } => self.closed(transfer, clean, now, &mut outputs),
+            Input::Given(blobs) => self.given(&blobs),
+            Input::Closed { transfer, clean } => self.closed(transfer, clean, now),
             Input::Gone(peer) => self.gone(peer, &mut outputs),
             Input::Tick => {}
         }
@@ -120,6 +118,12 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
     #[must_use]
     pub fn wake(&self) -> Option<Instant> {
         self.wake
+    }
+
+    /// Whether a blob is lacking.
+    #[must_use]
+    pub fn lacks(&self, id: &BlobId) -> bool {
+        self.pieces.contains_key(id)
     }
 
     /// Blobs that are lacking.
@@ -143,9 +147,6 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
             let piece = self.pieces.entry(blob.id).or_insert_with(|| {
                 // A stream that was opened for an earlier need may be bringing it.
                 let coming = self.transfers.iter().find(|(_, transfer)| transfer.left.contains(&blob.id));
-                if coming.is_none() {
-                    self.idle.insert((mixed(self.seed, &blob.id), blob.id));
-                }
                 Piece { transfer: coming.map(|(id, _)| *id), ..Piece::new(blob.len) }
             });
             piece.needs.insert(need);
@@ -153,6 +154,7 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
             let honest = sources.iter().filter(|peer| **peer != self.here && !self.liars.contains(peer));
             honest.for_each(|peer| piece.may_be_at(*peer, true));
             self.doubtful.insert(blob.id);
+            self.place(&blob.id);
         }
         self.needs.entry(need).or_default().extend(blobs.iter().map(|blob| blob.id));
     }
@@ -163,8 +165,8 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
             piece.needs.remove(&need);
             if piece.needs.is_empty() {
                 self.pieces.remove(&id);
-                self.idle.remove(&(mixed(self.seed, &id), id));
             }
+            self.place(&id);
         }
         // A stream that brings nothing anybody waits for is dropped.
         let useless = |transfer: &Transfer<P>| !transfer.left.iter().any(|id| self.pieces.contains_key(id));
@@ -176,18 +178,19 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
         }
     }
 
-    fn holds(&mut self, peer: P, blobs: &[BlobId]) {
-        if peer == self.here || self.liars.contains(&peer) {
-            return;
-        }
-        for id in blobs {
+    fn given(&mut self, blobs: &[(BlobId, P)]) {
+        for (id, peer) in blobs {
+            if *peer == self.here || self.liars.contains(peer) {
+                continue;
+            }
             if let Some(piece) = self.pieces.get_mut(id) {
-                piece.is_at(peer);
+                piece.may_be_at(*peer, false);
+                self.place(id);
             }
         }
     }
 
-    fn partial(&mut self, id: &BlobId, have: u64, from: Option<P>) {
+    fn partial(&mut self, id: &BlobId, have: u64, from: P) {
         let Some(piece) = self.pieces.get_mut(id) else { return };
         if have < u64::from(piece.len) && have > 0 {
             piece.have = have;
@@ -200,7 +203,7 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
 
     fn arrived(&mut self, id: BlobId, outputs: &mut Vec<Output<P>>) {
         let Some(piece) = self.pieces.remove(&id) else { return };
-        self.idle.remove(&(mixed(self.seed, &id), id));
+        self.idle.take(&id);
         for need in piece.needs {
             let Some(missing) = self.needs.get_mut(&need) else { continue };
             missing.remove(&id);
@@ -224,9 +227,6 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
             return;
         }
         let peer = stream.peer;
-        if outcome == Outcome::Arrived {
-            stream.arrived.push(id);
-        }
         self.set_free(&id, transfer);
         match outcome {
             Outcome::Arrived => {
@@ -241,10 +241,11 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
             Outcome::Interrupted { have } => {
                 // Something came: the peer is there.
                 self.peers.entry(peer).or_default().moved();
-                self.partial(&id, have, Some(peer));
+                self.partial(&id, have, peer);
             }
             Outcome::NotKept => self.not_kept(&id, now),
         }
+        self.place(&id);
     }
 
     /// A peer does not have it: a source never will, another may be getting it.
@@ -273,6 +274,7 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
         let Some(piece) = self.pieces.get_mut(id) else { return };
         piece.drop_candidate(&peer);
         self.doubtful.insert(*id);
+        self.place(id);
     }
 
     fn redirected(&mut self, id: &BlobId, peer: P, others: &[P], now: Instant) {
@@ -311,16 +313,13 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
         }
     }
 
-    fn closed(&mut self, transfer: TransferId, clean: bool, now: Instant, outputs: &mut Vec<Output<P>>) {
+    fn closed(&mut self, transfer: TransferId, clean: bool, now: Instant) {
         let Some(ended) = self.end(transfer) else { return };
-        if !ended.arrived.is_empty() {
-            outputs.push(Output::Have(ended.arrived));
-        }
         // A stream that leaves wants unanswered did not end well, whatever its driver says.
+        let peer = ended.peer;
         if clean && ended.left.is_empty() {
             return;
         }
-        let peer = ended.peer;
         for id in &ended.left {
             let candidate = self.pieces.get(id).and_then(|piece| piece.candidates.get(&peer));
             if candidate.is_some_and(|candidate| !candidate.source) {
@@ -358,16 +357,31 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
             && piece.transfer == Some(transfer)
         {
             piece.transfer = None;
-            self.idle.insert((mixed(self.seed, id), *id));
+            self.place(id);
         }
+    }
+
+    /// A piece changed: what it may be asked of whom follows.
+    fn place(&mut self, id: &BlobId) {
+        let idle = self.pieces.get(id).filter(|piece| piece.transfer.is_none());
+        match idle.map(|piece| (self.rank(*id, piece), piece.askable().collect())) {
+            Some((rank, peers)) => self.idle.put(rank, peers),
+            None => self.idle.take(id),
+        }
+    }
+
+    pub(super) fn rank(&self, id: BlobId, piece: &Piece<P>) -> Rank {
+        let waiting = usize::MAX - piece.needs.len();
+        Rank { waiting, candidates: piece.candidates.len(), mixed: mixed(self.seed, &id), id }
     }
 
     /// Nothing more is asked of the peer.
     fn forget(&mut self, peer: P) {
-        for (id, piece) in &mut self.pieces {
-            if piece.drop_candidate(&peer) {
-                self.doubtful.insert(*id);
-            }
+        let dropped =
+            self.pieces.iter_mut().filter_map(|(id, piece)| piece.drop_candidate(&peer).then_some(*id));
+        for id in dropped.collect::<Vec<_>>() {
+            self.doubtful.insert(id);
+            self.place(&id);
         }
     }
 
@@ -402,69 +416,61 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
         }
     }
 
-    /// What to ask now, at most one more stream a peer.
+    /// What to ask now, at most one more stream a peer, the least busy peers first. Where it is only a matter of time,
+    /// the time goes to `wake`.
     fn batches(&mut self, now: Instant) -> BTreeMap<P, Vec<Want>> {
-        let mut batches: BTreeMap<P, Vec<Want>> = BTreeMap::new();
+        let mut batches = BTreeMap::new();
         let streams = TRANSFERS_MAX.saturating_sub(self.transfers.len());
         if streams == 0 {
             return batches;
         }
-        let mut wake = None;
-        for id in self.order() {
-            let Some(piece) = self.pieces.get(&id) else { continue };
-            let Some(peer) = self.choose(piece, &batches, streams, now, &mut wake) else { continue };
-            // Only the source's line is to be spared; between the others nobody is sent about.
-            let source = piece.candidates.get(&peer).is_some_and(|candidate| candidate.source);
-            let insist = piece.insist || !source;
-            let want = Want { id, offset: piece.have, most: piece.len.into(), insist };
-            batches.entry(peer).or_default().push(want);
+        let mut wake = Wake { after: now + SLACK, first: None };
+        let mut taken = BTreeSet::new();
+        for peer in self.free(&mut wake) {
+            let batch = self.batch(peer, &mut taken, &mut wake);
+            if !batch.is_empty() {
+                batches.insert(peer, batch);
+            }
+            if batches.len() == streams {
+                break;
+            }
         }
-        self.wake = wake;
+        self.wake = wake.first;
         batches
     }
 
-    /// What lacks and is not being fetched: first what most wait for, then what fewest have, then as the seed has it.
-    fn order(&self) -> Vec<BlobId> {
-        let look = self.idle.iter().take(LOOK_MAX);
-        let rank = |(mixed, id): &(u64, BlobId)| {
-            let piece = self.pieces.get(id)?;
-            Some((usize::MAX - piece.needs.len(), piece.candidates.len(), *mixed, *id))
-        };
-        let mut ranked: Vec<_> = look.filter_map(rank).collect();
-        ranked.sort_unstable();
-        ranked.into_iter().map(|(_, _, _, id)| id).collect()
-    }
-
-    /// Whom to ask for a blob: holders before sources, the least busy first. Where it is only a matter of time, the
-    /// time goes to `wake`.
-    fn choose(
-        &self,
-        piece: &Piece<P>,
-        batches: &BTreeMap<P, Vec<Want>>,
-        streams: usize,
-        now: Instant,
-        wake: &mut Option<Instant>,
-    ) -> Option<P> {
-        let mut best = None;
-        let elsewhere = piece.is_elsewhere();
-        for (peer, candidate) in &piece.candidates {
-            if elsewhere && candidate.source {
-                continue;
-            }
-            let state = self.peers.get(peer);
-            let rests = [candidate.rest_until, piece.rest_until, state.and_then(|state| state.rest_until)];
-            if let Some(until) = rests.into_iter().flatten().max().filter(|until| *until > now + SLACK) {
-                *wake = Some(wake.map_or(until, |wake| wake.min(until)));
-                continue;
-            }
-            let batch = batches.get(peer);
-            let room = batch.map_or(batches.len() < streams, |batch| has_room(batch, piece.len));
-            if room && state.is_none_or(Peer::is_free) {
-                let load = (state.map_or(0, |state| state.transfers), batch.map_or(0, Vec::len), *peer);
-                best = best.map_or(Some(load), |best: (usize, usize, P)| Some(best.min(load)));
+    /// Peers that something may be asked of now, the least busy first.
+    fn free(&self, wake: &mut Wake) -> Vec<P> {
+        let mut free = Vec::new();
+        for peer in self.idle.peers() {
+            let state = self.peers.get(&peer);
+            let rest = state.and_then(|state| state.rest_until);
+            if state.is_none_or(Peer::is_free) && !wake.rests([rest]) {
+                free.push((state.map_or(0, |state| state.transfers), peer));
             }
         }
-        best.map(|(_, _, peer)| peer)
+        free.sort_unstable();
+        free.into_iter().map(|(_, peer)| peer).collect()
+    }
+
+    /// What to ask of one peer on one stream: what first comes of what nobody else is asked for in this turn.
+    fn batch(&self, peer: P, taken: &mut BTreeSet<BlobId>, wake: &mut Wake) -> Vec<Want> {
+        let mut batch = Vec::new();
+        for id in self.idle.of(&peer).take(LOOK_MAX) {
+            let Some(piece) = self.pieces.get(id).filter(|_| !taken.contains(id)) else { continue };
+            let Some(candidate) = piece.candidates.get(&peer) else { continue };
+            if wake.rests([candidate.rest_until, piece.rest_until]) {
+                continue;
+            }
+            if !has_room(&batch, piece.len) {
+                break;
+            }
+            // Only the source's line is to be spared; between the others nobody is sent about.
+            let insist = piece.insist || !candidate.source;
+            batch.push(Want { id: *id, offset: piece.have, most: piece.len.into(), insist });
+            taken.insert(*id);
+        }
+        batch
     }
 
     fn start(&mut self, peer: P, wants: Vec<Want>) -> Output<P> {
@@ -473,19 +479,35 @@ impl<P: Copy + Ord + Hash> Exchange<P> {
         for want in &wants {
             if let Some(piece) = self.pieces.get_mut(&want.id) {
                 piece.transfer = Some(transfer);
-                self.idle.remove(&(mixed(self.seed, &want.id), want.id));
             }
+            self.place(&want.id);
         }
         self.peers.entry(peer).or_default().transfers += 1;
         let left = wants.iter().map(|want| want.id).collect();
-        self.transfers.insert(transfer, Transfer { peer, left, arrived: Vec::new() });
+        self.transfers.insert(transfer, Transfer { peer, left });
         Output::Fetch { transfer, peer, wants }
+    }
+}
+
+/// When it makes sense to go on, as far as only time is in the way.
+struct Wake {
+    /// What rests until then need not rest any more.
+    after: Instant,
+    first: Option<Instant>,
+}
+
+impl Wake {
+    /// Whether one of these is still to be waited for.
+    fn rests<const N: usize>(&mut self, rests: [Option<Instant>; N]) -> bool {
+        let until = rests.into_iter().flatten().max().filter(|until| *until > self.after);
+        self.first = [self.first, until].into_iter().flatten().min();
+        until.is_some()
     }
 }
 
 fn has_room(batch: &[Want], len: u32) -> bool {
     let bytes: u64 = batch.iter().map(|want| want.most).sum();
-    batch.len() < WANTS_MAX && bytes + u64::from(len) <= BATCH_BYTES
+    batch.is_empty() || (batch.len() < WANTS_MAX && bytes + u64::from(len) <= BATCH_BYTES)
 }
 
 /// An order of blobs that differs with the seed.

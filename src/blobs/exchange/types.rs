@@ -50,22 +50,6 @@ pub enum Input<P> {
     },
     /// Nobody waits any more.
     Release(NeedId),
-    /// A peer says, or somebody says of it, that it holds these.
-    Holds {
-        /// Who.
-        peer: P,
-        /// What.
-        blobs: Vec<BlobId>,
-    },
-    /// A blob came into the store in another way.
-    Present(BlobId),
-    /// So much of it lies in the store from an earlier try.
-    Partial {
-        /// Of which.
-        id: BlobId,
-        /// Bytes from the beginning.
-        have: u64,
-    },
     /// The answer to one of a transfer's wants.
     Answered {
         /// Which transfer.
@@ -75,6 +59,8 @@ pub enum Input<P> {
         /// What became of it.
         outcome: Outcome<P>,
     },
+    /// Others were given these, or are getting them, by somebody who was asked.
+    Given(Vec<(BlobId, P)>),
     /// The transfer's stream is over or was never opened; wants without an answer are tried again.
     Closed {
         /// Which transfer.
@@ -118,7 +104,4 @@ pub enum Output<P> {
         /// Which name.
         blob: BlobId,
     },
-    /// These are now here. Peers that need the same should be told ([`Input::Holds`]): with eight of them that is the
-    /// difference between 1.7 and 1.1 times the time of one copy.
-    Have(Vec<BlobId>),
 }

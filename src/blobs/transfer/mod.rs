@@ -5,6 +5,9 @@
 //! is never taken for the end of a blob. Waiting too long for a silent peer is the caller's to notice: dropping the
 //! future is safe at any time.
 
+mod coming;
+
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -14,11 +17,23 @@ use super::id::BlobId;
 use super::manifest::BLOB_MAX;
 use super::store::{Store, StoreError};
 use super::wire::{
-    Answer, Ask, FrameError, HOLDERS_MAX, NodeKey, VERSION, WANTS_MAX, Want, read_frame, write_frame,
+    Answer, Ask, FrameError, GIVEN_MAX, Given, HOLDERS_MAX, NodeKey, VERSION, WANTS_MAX, Want, read_frame,
+    write_frame, write_frames,
 };
+
+pub use coming::{Coming, WAIT};
 
 /// Bytes read at once: what a stream's window lets through.
 const READ: usize = 256 << 10;
+
+/// What one who fetches learns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// What became of one wanted blob.
+    Settled(BlobId, Outcome<NodeKey>),
+    /// Who else was given what.
+    Given(Vec<(BlobId, NodeKey)>),
+}
 
 /// Why a transfer ended early. What was answered before it stands.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +47,9 @@ pub enum TransferError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A blob that was promised cannot be read any more.
+    #[error("{0} went out of the store while it was asked for")]
+    Gone(BlobId),
     /// The thread that works on the store is gone.
     #[error("work on the store was given up")]
     Abandoned,
@@ -45,8 +63,14 @@ impl From<std::io::Error> for TransferError {
 
 /// Decides what one peer is given.
 pub trait Provide {
+    /// Whether it is given anything now.
+    fn admitted(&self) -> bool;
+
     /// What to do about a want for a blob that is here.
     fn decide(&mut self, id: BlobId, length: u64, insist: bool) -> Decision<NodeKey>;
+    /// What others were given since the peer was told last.
+    fn given(&mut self) -> Vec<(BlobId, NodeKey)>;
+
     /// Sending is over; `whole` where all of it was handed to the stream.
     fn sent(&mut self, id: BlobId, whole: bool);
 }
@@ -79,11 +103,16 @@ impl Drop for Gate {
 }
 
 impl Provide for Gate {
+    fn admitted(&self) -> bool {
+        self.admitted
+    }
+
     fn decide(&mut self, id: BlobId, length: u64, insist: bool) -> Decision<NodeKey> {
-        if !self.admitted {
-            return Decision::Busy;
-        }
         lock(&self.offers).ask(self.peer, id, length, insist)
+    }
+
+    fn given(&mut self) -> Vec<(BlobId, NodeKey)> {
+        if self.admitted { lock(&self.offers).news(self.peer) } else { Vec::new() }
     }
 
     fn sent(&mut self, id: BlobId, whole: bool) {
@@ -95,24 +124,40 @@ fn lock(offers: &Mutex<Offers<NodeKey>>) -> MutexGuard<'_, Offers<NodeKey>> {
     offers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells the provider that a blob did not go out unless told otherwise, also where the future is dropped.
-struct Sending<'a, P: Provide> {
+/// What was promised and has not gone out. The provider is told that it did not, also where the future is dropped.
+struct Promised<'a, P: Provide> {
     provide: &'a mut P,
-    id: BlobId,
-    whole: bool,
+    blobs: VecDeque<(Want, u64)>,
 }
 
-impl<P: Provide> Drop for Sending<'_, P> {
-    fn drop(&mut self) {
-        self.provide.sent(self.id, self.whole);
+impl<P: Provide> Promised<'_, P> {
+    /// The first of them is out.
+    fn went(&mut self) {
+        if let Some((want, _)) = self.blobs.pop_front() {
+            self.provide.sent(want.id, true);
+        }
     }
 }
 
-/// Answers a peer until it closes the stream. Returns the bytes of content sent. Needs a tokio runtime.
+impl<P: Provide> Drop for Promised<'_, P> {
+    fn drop(&mut self) {
+        for (want, _) in &self.blobs {
+            self.provide.sent(want.id, false);
+        }
+    }
+}
+
+/// Answers a peer until it closes the stream. What is coming is waited for, for [`WAIT`] at most. Returns the bytes of
+/// content sent. Needs a tokio runtime.
 ///
 /// # Errors
 /// Where the stream broke or the peer makes no sense.
-pub async fn serve<S>(mut stream: S, store: &Store, mut provide: impl Provide) -> Result<u64, TransferError>
+pub async fn serve<S>(
+    mut stream: S,
+    store: &Store,
+    coming: Coming,
+    mut provide: impl Provide,
+) -> Result<u64, TransferError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -130,65 +175,92 @@ where
             write_frame(&mut stream, &Answer::Refused).await?;
             return Err(TransferError::Protocol("asks for something that makes no sense"));
         }
-        for want in &ask.wants {
-            sent += provide_one(&mut stream, store, &mut provide, want).await?;
-        }
+        sent += answer(&mut stream, store, &coming, &mut provide, &ask.wants).await?;
         stream.flush().await?;
     }
 }
 
-async fn provide_one<S>(
+/// Answers one question: what is done about each blob, then the content, then what came meanwhile.
+async fn answer<S, P>(
     stream: &mut S,
     store: &Store,
-    provide: &mut impl Provide,
-    want: &Want,
+    coming: &Coming,
+    provide: &mut P,
+    wants: &[Want],
 ) -> Result<u64, TransferError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let Some(length) = store.length(&want.id) else {
-        write_frame(stream, &Answer::Missing).await?;
-        return Ok(0);
-    };
-    if length > want.most || want.offset > length {
-        write_frame(stream, &Answer::Refused).await?;
-        return Ok(0);
-    }
-    match provide.decide(want.id, length, want.insist) {
-        Decision::Busy => write_frame(stream, &Answer::Busy).await?,
-        Decision::Elsewhere(mut others) => {
-            others.truncate(HOLDERS_MAX);
-            write_frame(stream, &Answer::Elsewhere(others)).await?;
-        }
-        Decision::Send => return send(stream, store, provide, want).await,
-    }
-    Ok(0)
-}
-
-async fn send<S, P>(stream: &mut S, store: &Store, provide: &mut P, want: &Want) -> Result<u64, TransferError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     P: Provide,
 {
-    let mut sending = Sending { provide, id: want.id, whole: false };
-    let id = want.id;
-    let read = on_disk(store, move |store| store.read(&id)).await?;
-    // A blob that turned out damaged, or was evicted meanwhile, is not here any more.
-    let bytes = read.ok().flatten();
-    let offset = usize::try_from(want.offset).unwrap_or(usize::MAX);
-    let Some(rest) = bytes.as_deref().and_then(|bytes| bytes.get(offset..)) else {
-        write_frame(stream, &Answer::Missing).await?;
-        return Ok(0);
-    };
-    let length = want.offset + rest.len() as u64;
-    if length > want.most {
-        write_frame(stream, &Answer::Refused).await?;
-        return Ok(0);
+    let mut promised = Promised { provide, blobs: VecDeque::new() };
+    let (mut answers, mut awaited) = (Vec::new(), Vec::new());
+    for want in wants {
+        let mut answer = decide(store, promised.provide, want);
+        if let Answer::Sending { length } = answer {
+            promised.blobs.push_back((*want, length));
+        }
+        if answer == Answer::Missing && coming.expects(&want.id) {
+            awaited.push(*want);
+            answer = Answer::Coming;
+        }
+        answers.push(answer);
     }
-    write_frame(stream, &Answer::Sending { length }).await?;
-    stream.write_all(rest).await?;
-    sending.whole = true;
-    Ok(rest.len() as u64)
+    write_frames(stream, &answers).await?;
+    write_frame(stream, &Given(promised.provide.given())).await?;
+    let mut sent = send(stream, store, &mut promised).await?;
+    for want in awaited {
+        // What was sent before is not held back meanwhile.
+        stream.flush().await?;
+        coming.wait(&want.id).await;
+        let answer = decide(store, promised.provide, &want);
+        if let Answer::Sending { length } = answer {
+            promised.blobs.push_back((want, length));
+        }
+        write_frame(stream, &answer).await?;
+        sent += send(stream, store, &mut promised).await?;
+    }
+    Ok(sent)
+}
+
+/// What is done about one blob.
+fn decide(store: &Store, provide: &mut impl Provide, want: &Want) -> Answer {
+    if !provide.admitted() {
+        return Answer::Busy;
+    }
+    let Some(length) = store.length(&want.id) else { return Answer::Missing };
+    if length > want.most || want.offset > length {
+        return Answer::Refused;
+    }
+    match provide.decide(want.id, length, want.insist) {
+        Decision::Elsewhere(mut others) => {
+            others.truncate(HOLDERS_MAX);
+            Answer::Elsewhere(others)
+        }
+        Decision::Send => Answer::Sending { length },
+    }
+}
+
+/// Sends what was promised, each read while the one before goes out.
+async fn send<S, P>(
+    stream: &mut S,
+    store: &Store,
+    promised: &mut Promised<'_, P>,
+) -> Result<u64, TransferError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    P: Provide,
+{
+    let mut sent = 0;
+    while let Some((want, length)) = promised.blobs.front().copied() {
+        let read = on_disk(store, move |store| store.read(&want.id)).await?;
+        // Damaged, or evicted since it was promised: nothing can be said in its place.
+        let bytes = read?.filter(|bytes| bytes.len() as u64 == length).ok_or(TransferError::Gone(want.id))?;
+        let rest = bytes.get(usize::try_from(want.offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+        stream.write_all(rest).await?;
+        sent += rest.len() as u64;
+        promised.went();
+    }
+    Ok(sent)
 }
 
 /// Asks for up to [`WANTS_MAX`] wants in one go, keeps what arrives in the store, and reports each as it is settled.
@@ -200,7 +272,7 @@ pub async fn fetch<S>(
     stream: &mut S,
     store: &Store,
     wants: &[Want],
-    mut report: impl FnMut(BlobId, Outcome<NodeKey>),
+    mut report: impl FnMut(Report),
 ) -> Result<u64, TransferError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -212,43 +284,77 @@ where
         begun.push(beginning(store, want).await?);
     }
     write_frame(stream, &Ask { version: VERSION, wants: wants.clone() }).await?;
-    let mut received = 0;
-    // One blob is checked and written while the next one comes in.
-    let mut keeping: Option<Keeping> = None;
-    for (want, begun) in wants.iter().zip(begun) {
-        let outcome = match read_frame(stream).await {
-            Ok(Answer::Sending { length }) => Ok(length),
-            Ok(answer) => Err(declined(answer)),
-            Err(error) => {
-                settle(keeping.take(), &mut report).await?;
-                return Err(error.into());
+    let mut receiving = Receiving { store, received: 0, keeping: None };
+    let (mut promised, mut awaited) = (Vec::new(), Vec::new());
+    for (want, begun) in wants.into_iter().zip(begun) {
+        match read_frame(stream).await? {
+            Answer::Sending { length } => promised.push((want, begun, length)),
+            Answer::Coming => awaited.push((want, begun)),
+            answer => report(Report::Settled(want.id, declined(answer))),
+        }
+    }
+    let Given(mut given) = read_frame(stream).await?;
+    given.truncate(GIVEN_MAX);
+    report(Report::Given(given));
+    let result = async {
+        for (want, begun, length) in promised {
+            receiving.content(stream, &want, begun, length, &mut report).await?;
+        }
+        for (want, begun) in awaited {
+            // The wait may be long; others wait here for what came before it.
+            settle(receiving.keeping.take(), &mut report).await?;
+            match read_frame(stream).await? {
+                Answer::Sending { length } => {
+                    receiving.content(stream, &want, begun, length, &mut report).await?;
+                }
+                answer => report(Report::Settled(want.id, declined(answer))),
             }
-        };
-        let length = match outcome {
-            Ok(length) => length,
-            Err(outcome) => {
-                report(want.id, outcome);
-                continue;
-            }
-        };
+        }
+        Ok(())
+    };
+    let result = result.await;
+    // What came before the stream broke counts.
+    settle(receiving.keeping.take(), &mut report).await?;
+    result.map(|()| receiving.received)
+}
+
+/// Content that is being received.
+struct Receiving<'a> {
+    store: &'a Store,
+    received: u64,
+    /// One blob is checked and written while the next one comes in.
+    keeping: Option<Keeping>,
+}
+
+impl Receiving<'_> {
+    /// Receives one blob behind what is here of it.
+    async fn content<S>(
+        &mut self,
+        stream: &mut S,
+        want: &Want,
+        begun: Vec<u8>,
+        length: u64,
+        report: &mut impl FnMut(Report),
+    ) -> Result<(), TransferError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         if length > want.most || length < want.offset || length > BLOB_MAX {
-            settle(keeping.take(), &mut report).await?;
-            report(want.id, Outcome::Refused);
+            report(Report::Settled(want.id, Outcome::Refused));
             return Err(TransferError::Protocol("sends more than was asked for"));
         }
-        let mut blob = Incoming { store: store.clone(), id: want.id, bytes: begun, whole: false };
+        let mut blob = Incoming { store: self.store.clone(), id: want.id, bytes: begun, whole: false };
         let before = blob.bytes.len();
         let read = blob.fill(stream, usize::try_from(length).unwrap_or_default()).await;
-        received += (blob.bytes.len() - before) as u64;
-        settle(keeping.take(), &mut report).await?;
+        self.received += (blob.bytes.len() - before) as u64;
+        settle(self.keeping.take(), report).await?;
         if let Err(error) = read {
-            report(want.id, Outcome::Interrupted { have: blob.bytes.len() as u64 });
+            report(Report::Settled(want.id, Outcome::Interrupted { have: blob.bytes.len() as u64 }));
             return Err(error);
         }
-        keeping = Some(Keeping::begin(store, want.id, blob.take()));
+        self.keeping = Some(Keeping::begin(self.store, want.id, blob.take()));
+        Ok(())
     }
-    settle(keeping, &mut report).await?;
-    Ok(received)
 }
 
 /// What is here of a wanted blob; the want is changed to begin behind it.
@@ -274,7 +380,8 @@ fn declined(answer: Answer) -> Outcome<NodeKey> {
             others.truncate(HOLDERS_MAX);
             Outcome::Elsewhere(others)
         }
-        Answer::Refused | Answer::Sending { .. } => Outcome::Refused,
+        // Twice the same word about one blob makes no sense either.
+        Answer::Refused | Answer::Coming | Answer::Sending { .. } => Outcome::Refused,
     }
 }
 
@@ -334,10 +441,7 @@ impl Keeping {
     }
 }
 
-async fn settle(
-    keeping: Option<Keeping>,
-    report: &mut impl FnMut(BlobId, Outcome<NodeKey>),
-) -> Result<(), TransferError> {
+async fn settle(keeping: Option<Keeping>, report: &mut impl FnMut(Report)) -> Result<(), TransferError> {
     let Some(Keeping { id, task }) = keeping else { return Ok(()) };
     let outcome = match task.await.map_err(|_| TransferError::Abandoned)? {
         Ok(()) => Outcome::Arrived,
@@ -347,7 +451,7 @@ async fn settle(
             Outcome::NotKept
         }
     };
-    report(id, outcome);
+    report(Report::Settled(id, outcome));
     Ok(())
 }
 

@@ -72,8 +72,16 @@ fn streams() -> (Duplex, Duplex) {
 struct Open(Vec<(BlobId, bool)>);
 
 impl Provide for &mut Open {
+    fn admitted(&self) -> bool {
+        true
+    }
+
     fn decide(&mut self, _: BlobId, _: u64, _: bool) -> Decision<NodeKey> {
         Decision::Send
+    }
+
+    fn given(&mut self) -> Vec<(BlobId, NodeKey)> {
+        vec![(hash(b"given"), NodeKey::new([9; 32]))]
     }
 
     fn sent(&mut self, id: BlobId, whole: bool) {
@@ -81,8 +89,17 @@ impl Provide for &mut Open {
     }
 }
 
+/// Keeps what became of wanted blobs.
+fn settled(outcomes: &mut Vec<Outcome<NodeKey>>) -> impl FnMut(Report) {
+    |report| {
+        if let Report::Settled(_, outcome) = report {
+            outcomes.push(outcome);
+        }
+    }
+}
+
 fn run<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
 }
 
 /// What a receiver makes of a provider that sends these bytes and closes.
@@ -96,16 +113,18 @@ fn receive(store: &Store, wants: &[Want], bytes: Vec<u8>) -> (Vec<Outcome<NodeKe
             let _ = far.close().await;
             drop(far);
         };
-        let fetched = fetch(&mut near, store, wants, |_, outcome| outcomes.push(outcome));
+        let fetched = fetch(&mut near, store, wants, settled(&mut outcomes));
         futures::join!(play, fetched).1
     });
     (outcomes, ended.is_ok())
 }
 
+/// What is said about one blob before its content.
 fn frame(answer: &Answer) -> Vec<u8> {
     run(async {
         let mut bytes = Cursor::new(Vec::new());
         write_frame(&mut bytes, answer).await.unwrap();
+        write_frame(&mut bytes, &Given::default()).await.unwrap();
         bytes.into_inner()
     })
 }
@@ -122,15 +141,21 @@ fn blobs_go_over_one_stream_one_after_another() {
         let fetched = async {
             let mut received = 0;
             for part in wants.chunks(WANTS_MAX) {
-                received += fetch(&mut near, &to, part, |_, outcome| assert_eq!(outcome, Outcome::Arrived))
-                    .await
-                    .unwrap();
+                let (mut outcomes, mut given) = (Vec::new(), Vec::new());
+                received += fetch(&mut near, &to, part, |report| match report {
+                    Report::Settled(_, outcome) => outcomes.push(outcome),
+                    Report::Given(blobs) => given.extend(blobs),
+                })
+                .await
+                .unwrap();
+                assert!(outcomes.len() == part.len() && outcomes.iter().all(|one| *one == Outcome::Arrived));
+                assert_eq!(given, [(hash(b"given"), NodeKey::new([9; 32]))]);
             }
             near.close().await.unwrap();
             drop(near);
             received
         };
-        let (sent, received) = futures::join!(serve(far, &from, &mut open), fetched);
+        let (sent, received) = futures::join!(serve(far, &from, Coming::default(), &mut open), fetched);
         (sent.unwrap(), received)
     });
     let total: usize = contents.iter().map(Vec::len).sum();
@@ -160,10 +185,10 @@ fn what_is_not_sent_is_said() {
         run(async {
             let (mut near, far) = streams();
             let fetched = async {
-                fetch(&mut near, &to, &wants, |_, outcome| outcomes.push(outcome)).await.unwrap();
+                fetch(&mut near, &to, &wants, settled(&mut outcomes)).await.unwrap();
                 drop(near);
             };
-            futures::join!(serve(far, &from, gate), fetched).0.unwrap();
+            futures::join!(serve(far, &from, Coming::default(), gate), fetched).0.unwrap();
         });
         outcomes.clone()
     };
@@ -173,7 +198,7 @@ fn what_is_not_sent_is_said() {
     gates.push(Gate::admit(Arc::clone(&offers), second));
     // A third stream of the peer is one too many.
     let busy = asked(second, &mut gates);
-    assert_eq!(busy, [Outcome::Missing, Outcome::Refused, Outcome::Busy, Outcome::Busy]);
+    assert_eq!(busy, [const { Outcome::Busy }; 4]);
 }
 
 #[test]
@@ -252,7 +277,7 @@ fn senseless_asks_are_refused() {
                 answer
             };
             let mut open = Open::default();
-            futures::join!(serve(far, &from, &mut open), asked)
+            futures::join!(serve(far, &from, Coming::default(), &mut open), asked)
         })
     };
     let (served, answer) = ask(Ask { version: 2, wants: vec![want(id, 7)] });
@@ -277,7 +302,7 @@ fn who_drops_a_stream_did_not_get_it_all() {
             let _: Answer = read_frame(&mut near).await.unwrap();
             drop(near);
         };
-        futures::join!(serve(far, &from, &mut open), asked).0
+        futures::join!(serve(far, &from, Coming::default(), &mut open), asked).0
     });
     assert!(served.is_err());
     assert_eq!(open.0, [(id, false)]);
@@ -291,4 +316,36 @@ fn a_store_without_room_says_so() {
     let id = hash(b"right");
     let bytes = [frame(&Answer::Sending { length: 5 }).as_slice(), b"right"].concat();
     assert_eq!(receive(&to, &[want(id, 5)], bytes), (vec![Outcome::NotKept], true));
+}
+
+#[test]
+fn what_is_coming_is_waited_for_and_holds_nothing_else_up() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (from, to) = (store(&here), store(&there));
+    let (late, now, never) = (hash(b"late"), put(&from, b"now"), hash(b"never"));
+    let coming = Coming::default();
+    coming.expect([late, never]);
+    let wants = [want(late, 4), want(now, 3), want(never, 5)];
+    let mut open = Open::default();
+    let mut outcomes = Vec::new();
+    run(async {
+        let (mut near, far) = streams();
+        let fetched = async {
+            let report = |report| {
+                let Report::Settled(id, outcome) = report else { return };
+                if id == now {
+                    put(&from, b"late");
+                    coming.came(&late);
+                } else if id == late {
+                    coming.retain(|_| false);
+                }
+                outcomes.push((id, outcome));
+            };
+            fetch(&mut near, &to, &wants, report).await.unwrap();
+            drop(near);
+        };
+        futures::join!(serve(far, &from, coming.clone(), &mut open), fetched).0.unwrap();
+    });
+    let expected = [(now, Outcome::Arrived), (late, Outcome::Arrived), (never, Outcome::Missing)];
+    assert_eq!(outcomes, expected);
 }
