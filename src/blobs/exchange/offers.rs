@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::peer;
 use crate::blobs::id::BlobId;
 use crate::blobs::wire::{GIVEN_MAX, HOLDERS_MAX};
 
-/// Streams one peer may have open: more would delay its jobs' messages (libp2p.md §14).
-pub(super) const STREAMS_PER_PEER: usize = 2;
-/// Streams open in all.
-pub(super) const STREAMS_MAX: usize = 16;
+/// Streams one peer may have open: twice what an honest one has (its next may be here before the end of the one before
+/// was seen, and being told to be busy would cost it a rest).
+pub(super) const STREAMS_PER_PEER: usize = 2 * peer::STREAMS_PER_PEER;
+/// Streams open in all: those of some dozen peers, each holding one blob in memory.
+pub(super) const STREAMS_MAX: usize = 64;
 /// Blobs below so many bytes are sent to everybody: naming another holder costs as much.
 pub(super) const PASSED_ON_FROM: u64 = 8 << 10;
 /// Blobs whose receivers are remembered: some shells of 100 MB; then the least recently given are forgotten.
@@ -242,7 +244,7 @@ mod tests {
     #[test]
     fn streams_are_counted_a_peer_and_in_all() {
         let mut offers = Offers::new();
-        assert_eq!([(); 3].map(|()| offers.opened(1)), [true, true, false]);
+        assert!([(); STREAMS_PER_PEER].iter().all(|()| offers.opened(1)) && !offers.opened(1));
         offers.closed(1);
         assert!(offers.opened(1));
         let opened = (2..100).filter(|peer| offers.opened(*peer)).count();

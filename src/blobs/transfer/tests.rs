@@ -195,8 +195,8 @@ fn what_is_not_sent_is_said() {
     let mut gates = Vec::new();
     let elsewhere = Outcome::Elsewhere(vec![first]);
     assert_eq!(asked(second, &mut gates), [Outcome::Missing, Outcome::Refused, elsewhere, Outcome::Arrived]);
-    gates.push(Gate::admit(Arc::clone(&offers), second));
-    // A third stream of the peer is one too many.
+    gates.extend([(); 3].map(|()| Gate::admit(Arc::clone(&offers), second)));
+    // One more stream of the peer is one too many.
     let busy = asked(second, &mut gates);
     assert_eq!(busy, [const { Outcome::Busy }; 4]);
 }
