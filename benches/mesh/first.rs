@@ -1,6 +1,7 @@
 //! How long it takes until a peer has answered for the first time.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -71,7 +72,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ];
         names.iter().zip(phases).for_each(|(name, phase)| table.row(name, phase));
     }
+    let made = (0..rounds).map(|round| make_files(&place.path().join(format!("made-{round}"))));
+    let floor = format!("floor of that: {MANY} small files made on this file system, nothing else");
+    table.row(&floor, made.collect::<Result<_>>()?);
     table.print(options)
+}
+
+/// Milliseconds for as many files as the tree of a node that joins has. A file system that just lost many files can take
+/// a thousand times longer for a new one.
+fn make_files(folder: &Path) -> Result<f64> {
+    std::fs::create_dir(folder)?;
+    let begun = Instant::now();
+    for file in 0..MANY {
+        std::fs::write(folder.join(file.to_string()), "x")?;
+    }
+    Ok(millis(begun))
 }
 
 struct Table {

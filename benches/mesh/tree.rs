@@ -82,6 +82,21 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Marks tests SLOW in the status file, as people do with those that take long.
+    pub(crate) fn mark_slow(&self, slow: impl Fn(usize) -> bool) -> Result<()> {
+        let folder = self.root.join("test/mjsunit");
+        let mut lines = String::new();
+        for entry in fs::read_dir(&folder)? {
+            let name = entry?.file_name().into_string().unwrap_or_default();
+            let Some(stem) = name.strip_suffix(".js").filter(|stem| stem.starts_with('t')) else { continue };
+            let digits: String = stem.chars().skip(1).take_while(char::is_ascii_digit).collect();
+            if digits.parse().is_ok_and(&slow) {
+                lines.push_str(&format!("  '{stem}': [PASS, SLOW],\n"));
+            }
+        }
+        Ok(fs::write(folder.join("mjsunit.status"), format!("[[ALWAYS, {{\n{lines}}}]]\n"))?)
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
