@@ -1,6 +1,7 @@
 //! The node: a pure state machine, and a driver that performs what it decides.
 
 pub mod answers;
+pub mod batches;
 pub mod clients;
 pub mod driver;
 pub mod event;

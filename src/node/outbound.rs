@@ -9,10 +9,11 @@ use std::time::Duration;
 use serde_bytes::{ByteArray, ByteBuf};
 use testmesh_behaviours::id::NodeKey;
 use testmesh_behaviours::work::message::{
-    PARTS_MAX, Results, ResultsAck, RunId, RunOpen, Which, WorkRequest, WorkResponse,
+    Refusal, Results, ResultsAck, RunId, RunOpen, Which, WorkRequest, WorkResponse,
 };
 use testmesh_behaviours::work::offer::{InputDigest, Offer, SignedOffer};
 
+use super::batches::{Batches, Part};
 use super::event::{Action, ClientId, Now, Purpose};
 use crate::job::{Job, JobId};
 use crate::local::run::{OFFER_MAX, Open, RunReply};
@@ -25,9 +26,6 @@ const OPEN_TRIES: u8 = 3;
 
 /// How long a peer may prepare a run before it is asked how far it is: its word that it is ready may have been lost.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
-
-/// Batches of one peer that may be half here: parts arrive in any order, but a worker sends few at once.
-const PARTIAL_MAX: usize = 64;
 
 /// A peer that might take part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,9 +86,7 @@ struct Member {
     failures: u8,
     /// When the run was opened there, or it was asked again; none: since the last tick.
     asked: Option<Duration>,
-    partial: BTreeMap<u64, Vec<Option<ByteBuf>>>,
-    /// The batch below which everything came.
-    seen: BTreeMap<u64, ()>,
+    batches: Batches,
 }
 
 /// All runs of this machine's clients.
@@ -173,8 +169,7 @@ impl Outbound {
             stage,
             failures: 0,
             asked: None,
-            partial: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            batches: Batches::default(),
         };
         run.peers.insert(key, member);
     }
@@ -314,22 +309,13 @@ impl Outbound {
         let Results { run: id, batch, part, parts, bytes } = results;
         let ack = WorkResponse::Results(ResultsAck { run: id, batch, part });
         let Some((client, member)) = self.member(from, id) else { return ack };
-        if member.seen.contains_key(&batch) || parts == 0 || parts > PARTS_MAX {
-            return ack;
-        }
-        if !member.partial.contains_key(&batch) && member.partial.len() >= PARTIAL_MAX {
-            return WorkResponse::Refused(testmesh_behaviours::work::message::Refusal::Full);
-        }
-        let held = member.partial.entry(batch).or_insert_with(|| vec![None; usize::from(parts)]);
-        if let Some(place) = held.get_mut(usize::from(part)) {
-            *place = Some(bytes);
-        }
-        if held.iter().all(Option::is_some) {
-            let whole: Vec<u8> =
-                held.iter_mut().filter_map(Option::take).flat_map(ByteBuf::into_vec).collect();
-            member.partial.remove(&batch);
-            member.saw(batch);
-            out.push(Action::TellRun(client, RunReply::Results { peer: from, bytes: ByteBuf::from(whole) }));
+        match member.batches.part(batch, part, parts, bytes) {
+            Part::Full => return WorkResponse::Refused(Refusal::Full),
+            Part::Taken => {}
+            Part::Whole(whole) => {
+                let bytes = ByteBuf::from(whole);
+                out.push(Action::TellRun(client, RunReply::Results { peer: from, bytes }));
+            }
         }
         ack
     }
@@ -337,7 +323,7 @@ impl Outbound {
     /// A peer gives accepted jobs back unstarted.
     pub fn given_back(&mut self, from: NodeKey, id: RunId, jobs: Vec<JobId>, out: &mut Vec<Action>) {
         let Some((client, _)) = self.member(from, id) else { return };
-        let full = |job| (job, testmesh_behaviours::work::message::Refusal::Full);
+        let full = |job| (job, Refusal::Full);
         let refused = jobs.into_iter().map(full).collect();
         out.push(Action::TellRun(client, RunReply::Offered { peer: from, accepted: Vec::new(), refused }));
     }
@@ -433,13 +419,6 @@ impl Member {
         out.push(Action::TellRun(client, RunReply::Unfit { peer, name, why }));
     }
 
-    /// Remembers a batch; old ones are forgotten, since a worker does not repeat what was acknowledged long ago.
-    fn saw(&mut self, batch: u64) {
-        self.seen.insert(batch, ());
-        while self.seen.len() > 4 * PARTIAL_MAX {
-            self.seen.pop_first();
-        }
-    }
 }
 
 fn wanted(only: &[String], candidate: &Candidate) -> bool {

@@ -295,6 +295,10 @@ impl Driver<'_, '_> {
     /// Something a worker has to say.
     fn told(&mut self, told: Told) {
         let now = self.at();
+        // A peer can name whatever it likes: a job of another run changes nothing here.
+        if told.job().is_some_and(|job| job.run != self.workers.run()) {
+            return;
+        }
         match told {
             Told::Joined { worker, joined } => self.dispatch.worker_joined(worker, joined, now),
             Told::Changed { worker, slots } => self.dispatch.worker_changed(worker, slots, now),
@@ -307,6 +311,7 @@ impl Driver<'_, '_> {
                 self.dispatch.refused(worker, TaskId(job.sequence), job.attempt, &why, now);
             }
             Told::Finished { worker, job, output } => self.finished(worker, job, output),
+            Told::Broken { worker, why } => self.dispatch.exclude(worker, &why, now),
             Told::Notice(text) => self.tell(&RunEvent::Notice(text)),
         }
     }

@@ -381,8 +381,7 @@ impl Mesh {
             Ok(results) => {
                 results.into_iter().map(|(job, output)| Told::Finished { worker, job, output }).collect()
             }
-            // Its jobs are overdue in time and run elsewhere.
-            Err(error) => vec![Told::Notice(format!("results of a peer cannot be read: {error}"))],
+            Err(error) => vec![Told::Broken { worker, why: format!("its results cannot be read: {error}") }],
         }
     }
 
@@ -472,7 +471,7 @@ mod tests {
         assert!(matches!(told[..], [Told::Finished { worker: WorkerId(1), job: of, .. }] if of == job));
         assert!(mesh.told(RunReply::Results { peer: key(9), bytes }).is_empty());
         let rubbish = RunReply::Results { peer: key(1), bytes: ByteBuf::from(vec![1, 2]) };
-        assert!(matches!(mesh.told(rubbish)[..], [Told::Notice(_)]));
+        assert!(matches!(mesh.told(rubbish)[..], [Told::Broken { worker: WorkerId(1), .. }]));
     }
 
     #[test]

@@ -69,8 +69,27 @@ pub enum Told {
         /// With what.
         output: Output,
     },
+    /// It does not keep to the protocol.
+    Broken {
+        /// Who.
+        worker: WorkerId,
+        /// What it does.
+        why: String,
+    },
     /// Something for people.
     Notice(String),
+}
+
+impl Told {
+    /// The job it is about.
+    #[must_use]
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Told::Accepted { job, .. } | Told::Refused { job, .. } | Told::Finished { job, .. } => Some(*job),
+            Told::Joined { .. } | Told::Changed { .. } | Told::Left { .. } => None,
+            Told::Heard(_) | Told::Broken { .. } | Told::Notice(_) => None,
+        }
+    }
 }
 
 /// Slots of this machine that may be used.

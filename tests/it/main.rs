@@ -5,6 +5,8 @@ mod support;
 
 /// Real processes through real slots: what a job may do, and what is left of it.
 mod backend;
+/// Trusted peers that do not keep to the protocol.
+mod byzantine;
 /// `meshctl` against real nodes.
 mod ctl;
 /// Old eras: small trees with the layout and words of 2015 and 6.2.

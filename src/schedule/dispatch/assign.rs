@@ -18,7 +18,7 @@ const LONG: u64 = 1_000_000;
 const DEPTH: usize = 32;
 /// A worker slower than the fastest by this factor gets only what it can finish before the others are through.
 const SLOW: f64 = 1.5;
-/// After so long without work a worker takes anything: the end can still be raced.
+/// After so long without work a worker takes anything, as long as the end can still be raced.
 const STARVED: Duration = Duration::from_secs(1);
 /// A second copy must promise to be sooner by this factor …
 const SOONER: f64 = 1.3;
@@ -105,7 +105,8 @@ impl Dispatch {
     /// all that waits.
     fn cap(&self, worker: &Worker) -> u64 {
         let slowness = worker.slowness.factor();
-        if self.starved(worker) || slowness <= SLOW * self.best() {
+        let raced = self.starved(worker) && self.may_spend(worker.id);
+        if raced || slowness <= SLOW * self.best() {
             return u64::MAX;
         }
         let cap = (self.horizon(worker.capacity()) as f64 / slowness) as u64;
@@ -201,7 +202,7 @@ impl Dispatch {
         let copy = task.live().next()?;
         let heavy = task.lane.heavy && worker.heavy.len() >= self.config.heavy_limit.max(1);
         let queued = matches!(copy.at, At::Queued(_));
-        if heavy || !self.admits(worker, task) || !(queued || self.may_spend()) {
+        if heavy || !self.admits(worker, task) || !(queued || self.may_spend(copy.worker)) {
             return None;
         }
         let expected = Duration::from_micros(task.expected(self.typical.micros()));

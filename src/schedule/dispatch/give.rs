@@ -1,5 +1,6 @@
 //! Moves tasks between the queue, the workers and their answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Dispatch;
@@ -16,6 +17,8 @@ const GIVE_UP_LOST: u8 = 3;
 const LOCAL_AFTER: u16 = 8;
 /// Tries after which a task is given up.
 const GIVE_UP_TRIES: u16 = 12;
+/// Offers, refused ones included, after which a task stays on this machine.
+const LOCAL_AFTER_ATTEMPTS: u16 = 100;
 /// Offers, refused ones included, after which a task is given up: with the longest waits between them, half an hour.
 const GIVE_UP_ATTEMPTS: u16 = 1000;
 /// Extra executions a run may always have.
@@ -109,7 +112,10 @@ impl Dispatch {
         let Some((wait, slowness, epoch)) = given else { return };
         self.order += 1;
         self.totals.started += 1;
-        self.totals.extra += u64::from(task.live().next().is_some());
+        if let Some(first) = task.live().next() {
+            self.totals.extra += 1;
+            self.totals.unproven += u64::from(unproven(&self.workers, first.worker));
+        }
         task.attempts = task.attempts.saturating_add(1);
         task.tries = task.tries.saturating_add(1);
         let finish = now + wait + Duration::from_micros(expected).mul_f64(slowness);
@@ -117,7 +123,7 @@ impl Dispatch {
             true => (At::Queued(order), None),
             false => (At::Running, task.overdue(now, slowness)),
         };
-        task.add(Copy { worker, attempt, epoch, at, since: now, finish, soft });
+        task.add(Copy { worker, attempt, epoch, at, since: now, finish, soft, taken: false });
         self.actions.push(Action::Start { worker, task: id, attempt });
         self.reindex(id);
     }
@@ -196,15 +202,19 @@ impl Dispatch {
     pub(super) fn requeue(&mut self, id: TaskId, first: bool) {
         self.reindex(id);
         let Some(task) = self.tasks.get(&id) else { return };
-        let (waits, lane) = (task.place.is_some(), usize::from(task.lane.local_only));
+        let (waits, local_only) = (task.place.is_some(), task.lane.local_only);
         if task.live().next().is_some() {
             return;
         }
+        let (tries, attempts) = (task.tries, task.attempts);
+        let often = tries >= LOCAL_AFTER || (attempts >= LOCAL_AFTER_ATTEMPTS && !self.config.remote_only);
         if waits {
-            return self.wait_anew(lane);
+            if often && !local_only {
+                self.keep_here(id);
+            }
+            return self.wait_anew(usize::from(often || local_only));
         }
         let words = task.why.as_deref().map(|why| format!("; the last words: {why}")).unwrap_or_default();
-        let (tries, attempts) = (task.tries, task.attempts);
         if task.lost_here >= GIVE_UP_LOST {
             let why = format!("it was running on {} machines when they were lost{words}", task.lost);
             return self.deliver(id, None, 0, Ending::Infra(why));
@@ -213,7 +223,7 @@ impl Dispatch {
             let why = format!("it was handed out {attempts} times without an answer{words}");
             return self.deliver(id, None, 0, Ending::Infra(why));
         }
-        if tries >= LOCAL_AFTER {
+        if often {
             self.keep_here(id);
         }
         self.enqueue(id, first);
@@ -241,10 +251,17 @@ impl Dispatch {
         self.detach(worker, task, at);
     }
 
-    /// Whether one more extra execution keeps the run within its share of them.
-    pub(super) fn may_spend(&self) -> bool {
-        self.totals.extra + self.hedged < EXTRA_ALWAYS + self.totals.submitted / EXTRA_EACH
+    /// Whether a task that this worker has may run elsewhere, too: if that keeps the run within its share of extra
+    /// executions, and in any case where the worker has never answered anything.
+    pub(super) fn may_spend(&self, on: WorkerId) -> bool {
+        let spent = self.totals.extra - self.totals.unproven + self.hedged;
+        unproven(&self.workers, on) || spent < EXTRA_ALWAYS + self.totals.submitted / EXTRA_EACH
     }
+}
+
+/// Whether a worker has never run anything in this run.
+fn unproven(workers: &BTreeMap<WorkerId, Worker>, id: WorkerId) -> bool {
+    workers.get(&id).is_some_and(|worker| !worker.proven())
 }
 
 /// When a worker comes to the end of its queue, from now.

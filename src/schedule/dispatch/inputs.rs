@@ -114,10 +114,14 @@ impl Dispatch {
         }
     }
 
-    /// A worker took a task into its queue.
-    pub fn accepted(&mut self, worker: WorkerId, _task: TaskId, _attempt: u16, now: Duration) {
+    /// A worker took a task into its queue. One that gave it back before saying so took nothing.
+    pub fn accepted(&mut self, worker: WorkerId, task: TaskId, attempt: u16, now: Duration) {
         self.hear(worker, now);
-        self.with(worker, Worker::took);
+        let copy = self.tasks.get_mut(&task).and_then(|task| task.copy_mut(worker, attempt));
+        if let Some(copy) = copy {
+            copy.taken = true;
+            self.with(worker, Worker::took);
+        }
     }
 
     /// The time after which workers end a task themselves, once its command line is made; replaces [`Spec::limit`](super::Spec::limit).
@@ -155,9 +159,10 @@ impl Dispatch {
         if !copy.live() {
             return;
         }
-        self.with(worker, |worker| worker.refused(now));
+        // What it had taken and gives back is no refusal of the kind that taking the next one makes up for.
+        self.with(worker, |worker| if copy.taken { worker.gave_back(now) } else { worker.refused(now) });
         self.detach(worker, task, copy.at);
-        let denied = match why {
+        let shut_out = match why {
             Refusal::Busy => None,
             Refusal::Unreachable(words) => {
                 self.words(task, words);
@@ -173,7 +178,7 @@ impl Dispatch {
         } else {
             self.lost_copy(worker, task, attempt, false, false);
         }
-        if let Some(why) = denied {
+        if let Some(why) = shut_out {
             self.shut_out(worker, why);
         }
     }
@@ -200,7 +205,11 @@ impl Dispatch {
         let counts = copy
             .is_some_and(|copy| copy.live() || (copy.at == At::Gone && matches!(class, Class::Ran { .. })));
         self.with(worker, |worker| {
-            worker.ended(task, attempt);
+            // Saying that it has ended what was cancelled is an answer, too: a slow machine does. One that nobody
+            // waits for is none.
+            if worker.ended(task, attempt) || (copy.is_some() && *class != Class::Cancelled) {
+                worker.rest.answers(now);
+            }
             worker.stalled = None;
             if !counts && *class != Class::Cancelled {
                 worker.late();
@@ -242,11 +251,27 @@ impl Dispatch {
             }
         });
         self.typical = typical;
+        let mut beaten = Vec::new();
         if let Some(task) = self.tasks.get_mut(&task) {
             task.forget(worker, copy.attempt);
+            let before = |other: &&Copy| other.at == At::Running && other.since < copy.since;
+            beaten.extend(task.live().filter(before).map(|other| (other.worker, other.since)));
         }
         self.deliver(task, Some(worker), copy.attempt, Ending::Ran);
+        beaten.into_iter().for_each(|(loser, since)| self.beaten(loser, since));
         self.respeed(worker);
+    }
+
+    /// Another worker ended a task first that this one had since then. This machine is trusted to answer.
+    fn beaten(&mut self, loser: WorkerId, since: Duration) {
+        let now = self.now;
+        let why = self.with(loser, |loser| match loser.kind {
+            Kind::Local => None,
+            Kind::Peer => loser.rest.beaten(since, now),
+        });
+        if let Some(why) = why.flatten() {
+            self.shut_out(loser, why);
+        }
     }
 
     /// Makes the expectations of a worker's tasks anew if its speed has changed.
@@ -290,7 +315,7 @@ impl Dispatch {
     /// A worker ended a task by itself: it owes nobody an answer, but is left alone for a while.
     fn given_back(&mut self, worker: WorkerId, id: TaskId, attempt: u16) {
         let now = self.now;
-        self.with(worker, |worker| worker.refused(now));
+        self.with(worker, |worker| worker.gave_back(now));
         if let Some(task) = self.tasks.get_mut(&id) {
             task.forget(worker, attempt);
         }

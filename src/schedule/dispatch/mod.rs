@@ -12,6 +12,7 @@ mod assign;
 mod give;
 mod inputs;
 mod pending;
+mod rest;
 mod speed;
 mod task;
 #[cfg(test)]

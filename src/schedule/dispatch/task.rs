@@ -48,6 +48,8 @@ pub(super) struct Copy {
     pub(super) finish: Duration,
     /// When it becomes overdue; none if it did or its duration is unknown.
     pub(super) soft: Option<Duration>,
+    /// Its worker has said that it takes it.
+    pub(super) taken: bool,
 }
 
 impl Copy {

@@ -313,11 +313,27 @@ fn an_overdue_test_gets_a_second_copy_elsewhere_and_the_loser_is_cancelled() {
 #[test]
 fn extra_executions_stay_within_their_share() {
     let mut table = Table::new();
-    table.join(1, peer(500));
-    table.join(2, peer(500));
-    table.submit_all(400, known(1000));
+    table.join(1, peer(1));
+    table.join(2, peer(1));
+    table.submit_all(2, known(1000));
+    table.go().into_iter().for_each(|copy| drop(table.finish(copy, &ran(1000))));
+    (1..=2).for_each(|worker| table.dispatch.worker_changed(WorkerId(worker), 500, table.now));
+    table.submit_all(398, known(1000));
     table.wait(at(60_000));
     assert_eq!(table.dispatch.totals().extra, 4 + 400 / 40);
+}
+
+#[test]
+fn what_a_machine_that_never_answered_holds_runs_elsewhere_without_counting() {
+    let mut table = Table::new();
+    table.join(1, peer(100));
+    table.submit_all(100, Spec::new(Estimate::Unknown, LIMIT));
+    assert_eq!(table.go().len(), 100);
+    table.join(2, peer(100));
+    let second = table.wait(at(10_000));
+    assert_eq!(second.len(), 100);
+    second.into_iter().for_each(|copy| drop(table.finish(copy, &ran(10))));
+    assert_eq!(table.delivered.len(), 100);
 }
 
 #[test]
@@ -521,6 +537,99 @@ fn a_paused_machine_gives_back_what_waits_and_ends_what_runs() {
     assert_eq!(table.cancels, starts[1..]);
     table.finish(starts[0], &ran(10));
     assert_eq!(table.delivered.len(), 1);
+}
+
+#[test]
+fn a_machine_that_says_nothing_while_another_ends_its_tests_rests_until_it_answers() {
+    let mut table = Table::new();
+    table.join(1, peer(3));
+    table.submit_all(3, known(1000));
+    let slow = table.go();
+    table.join(2, peer(3));
+    let quick = table.wait(at(10_000));
+    assert_eq!((slow.len(), quick.len()), (3, 3));
+    // All at once, as they come in one batch: no more than one round.
+    quick.iter().for_each(|copy| drop(table.finish(*copy, &ran(1000))));
+    assert_eq!((table.delivered.len(), table.cancels.len()), (3, 3));
+    assert_eq!(table.excluded, []);
+    table.dispatch.worker_left(WorkerId(2), Leaving::Drained, table.now);
+    table.submit(known(1000));
+    assert_eq!(table.wait(at(11_000)), [], "it rests");
+    assert_eq!(table.finish(slow[0], &Class::Cancelled).len(), 1, "it has answered");
+}
+
+#[test]
+fn a_machine_that_never_says_anything_is_excluded() {
+    let mut table = Table::new();
+    table.join(1, peer(1));
+    table.join(2, peer(1));
+    while table.excluded.is_empty() {
+        assert!(table.now < at(600_000), "it is used for ever");
+        table.submit(known(1000));
+        let begun = table.wait(table.now + at(20_000));
+        for copy in begun.into_iter().filter(|copy| copy.0 == WorkerId(2)) {
+            table.finish(copy, &ran(1000));
+        }
+    }
+    assert_eq!(table.excluded[0].0, WorkerId(1));
+}
+
+#[test]
+fn a_machine_that_takes_tests_and_gives_them_back_is_asked_again_for_ever() {
+    let mut table = Table::new();
+    table.join(1, peer(2));
+    let task = table.submit(known(5000));
+    // One that is full: it takes what it has room for, and gives it back when no slot gets free.
+    for _ in 0..50 {
+        let (worker, _, attempt) = table.wait(table.now + at(5000))[0];
+        table.dispatch.accepted(worker, task, attempt, table.now);
+        table.wait(table.now + at(3000));
+        table.dispatch.refused(worker, task, attempt, &Refusal::Busy, table.now);
+        assert_eq!(table.go(), [], "it rests");
+    }
+    assert_eq!(table.excluded, []);
+    let last = table.wait(table.now + at(5000))[0];
+    table.finish(last, &ran(5000));
+    assert_eq!(table.delivered, [(task, Some(WorkerId(1)), Ending::Ran)]);
+}
+
+#[test]
+fn a_test_that_always_comes_back_stays_here() {
+    let mut table = Table::new();
+    table.join(1, peer(1));
+    let task = table.submit(known(100));
+    let mut copies = table.go();
+    while !copies.is_empty() {
+        assert!(table.starts.len() < 200, "it goes on for ever");
+        for (worker, task, attempt) in copies {
+            table.dispatch.refused(worker, task, attempt, &Refusal::Busy, table.now);
+        }
+        copies = table.wait(table.now + at(5000));
+    }
+    assert_eq!(table.delivered, [], "it waits for this machine");
+    table.join(0, here(1));
+    let last = table.go()[0];
+    assert_eq!(last.0, HERE);
+    table.finish(last, &ran(100));
+    assert_eq!(table.delivered, [(task, Some(HERE), Ending::Ran)]);
+}
+
+#[test]
+fn a_test_given_back_before_it_is_taken_makes_its_machine_wait_longer_and_longer() {
+    let mut table = Table::new();
+    table.join(1, peer(1));
+    table.submit(known(100));
+    let (mut copies, mut rounds) = (table.go(), 0);
+    while table.now < at(60_000) {
+        for (worker, task, attempt) in copies {
+            rounds += 1;
+            table.dispatch.refused(worker, task, attempt, &Refusal::Busy, table.now);
+            table.dispatch.accepted(worker, task, attempt, table.now);
+            table.go();
+        }
+        copies = table.wait(table.now + at(100));
+    }
+    assert!((10..50).contains(&rounds), "{rounds} offers in a minute");
 }
 
 fn cases() -> ProptestConfig {

@@ -227,6 +227,8 @@ pub struct Totals {
     pub started: u64,
     /// `Start`s while another worker still had the task: racing and overdue ones.
     pub extra: u64,
+    /// Those of them for which the machine that had the task first had never answered anything.
+    pub unproven: u64,
     /// Tasks taken back from workers that were lost or silent.
     pub lost: u64,
     /// Answers that did not count.

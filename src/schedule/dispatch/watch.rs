@@ -91,8 +91,9 @@ impl Dispatch {
 
     /// Queues a second copy of a task that one worker has.
     fn hedge(&mut self, id: TaskId) {
-        let alone = self.tasks.get(&id).is_some_and(|task| task.race_at().is_some());
-        if alone && self.may_spend() {
+        let task = self.tasks.get(&id).filter(|task| task.race_at().is_some());
+        let only = task.and_then(|task| task.live().next()).map(|copy| copy.worker);
+        if only.is_some_and(|worker| self.may_spend(worker)) {
             self.enqueue(id, true);
             self.hedged += 1;
             if let Some(task) = self.tasks.get_mut(&id) {

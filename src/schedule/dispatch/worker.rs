@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::speed::Slowness;
+use super::rest::Rest;
 use super::types::{Joined, Kind, TaskId, WorkerId, WorkerReport};
 
 /// Heartbeats that may be missing before a worker counts as silent: one may be lost, two may be late.
@@ -82,6 +83,7 @@ pub(super) struct Worker {
     pub(super) stalled: Option<Duration>,
     streak: u32,
     denied: u32,
+    pub(super) rest: Rest,
     score: u32,
     /// Since when it has had a free slot and nothing for it.
     pub(super) idle_since: Option<Duration>,
@@ -129,6 +131,7 @@ impl Worker {
             stalled: None,
             streak: 0,
             denied: 0,
+            rest: Rest::new(now),
             score: 0,
             idle_since: None,
             wake_key: None,
@@ -188,7 +191,8 @@ impl Worker {
     }
 
     fn open(&self, now: Duration) -> bool {
-        self.usable() && self.stalled.is_none_or(|until| until <= now) && now >= self.retry_at
+        let rests = self.retry_at.max(self.rest.until());
+        self.usable() && self.stalled.is_none_or(|until| until <= now) && now >= rests
     }
 
     /// One of its tasks is overdue. This machine is trusted to answer.
@@ -219,9 +223,9 @@ impl Worker {
     /// When something changes by itself.
     pub(super) fn wake_at(&self, now: Duration) -> Option<Duration> {
         let ending = self.ending.values().min().copied().filter(|_| self.queues);
-        let retry = (self.retry_at > now).then_some(self.retry_at);
+        let rests = [self.retry_at, self.rest.until()].into_iter().filter(|until| *until > now).min();
         let stalled = self.stalled.filter(|until| *until > now);
-        [self.silent_at(), ending, retry, stalled].into_iter().flatten().min()
+        [self.silent_at(), ending, rests, stalled].into_iter().flatten().min()
     }
 
     /// A task was cancelled; its slot is free after its answer.
@@ -283,6 +287,20 @@ impl Worker {
             }
             _ => None,
         }
+    }
+
+    /// It has run something in this run. This machine is trusted to.
+    pub(super) fn proven(&self) -> bool {
+        self.kind == Kind::Local || self.counts.answered > 0
+    }
+
+    /// It gave a task back that it had taken.
+    pub(super) fn gave_back(&mut self, now: Duration) {
+        if self.kind == Kind::Local {
+            return self.refused(now);
+        }
+        self.counts.refused += 1;
+        self.rest.gave_back(now);
     }
 
     /// Waits longer before the next offer.
