@@ -233,7 +233,7 @@ impl<K: Keep> Driver<K> {
                 Action::Scan { run, sources, .. } => self.supplies.scan(run, sources),
                 Action::Release(run) => self.supplies.release(run),
                 Action::Run { slot, submitter, run, job } => self.start(slot, submitter, run, &job),
-                Action::Kill { id, .. } => self.slots.cancel(id),
+                Action::Kill { slot, id } => self.slots.cancel_on(slot as usize, id),
                 Action::Log(text) => tracing::info!("{text}"),
                 Action::Stop => self.stopping = true,
                 other => tracing::error!(?other, "nobody performs this"),

@@ -188,7 +188,7 @@ pub enum Event {
         /// The answer, or why there is none.
         answer: Result<WorkResponse, String>,
     },
-    /// The inputs of a peer's run are here and its canary ran, or not.
+    /// The inputs of a peer's run are here, or not.
     Prepared {
         /// Whose.
         submitter: NodeKey,
@@ -330,7 +330,7 @@ pub enum Action {
     },
     /// Answer a work message.
     AnswerWork(ReplyTo, WorkResponse),
-    /// Fetch the inputs of a peer's run, make a workspace of them and run its canary.
+    /// Fetch the inputs of a peer's run and make a workspace of them.
     Prepare {
         /// Whose.
         submitter: NodeKey,

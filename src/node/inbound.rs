@@ -18,13 +18,17 @@ use testmesh_behaviours::work::replay::Replay;
 
 use super::event::{Action, ClientId, Now, Purpose};
 use super::permits::{Permits, Returned};
-use crate::job::{Job, JobId, Output};
+use super::trial::{self, TRIAL};
+use crate::job::{Exit, Job, JobId, Output};
 use crate::local::run;
 use crate::schedule::slots::{self, Refused, Scope, Slots, Submitter};
 
 /// Runs one peer may have open here: a person runs one, sometimes two, builds in turn. One more closes the oldest,
 /// which its submitter may have left behind when it crashed.
 const RUNS_EACH: usize = 8;
+
+/// How long a trial waits for a slot before it is offered anew.
+const TRIAL_LIFE: Duration = Duration::from_secs(60);
 
 /// How long an own client's wish for a slot stands; far beyond any run.
 const WISH: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -62,6 +66,13 @@ struct Run {
 enum Stage {
     /// Inputs are on their way.
     Preparing,
+    /// It has to show that it can run here.
+    Trial {
+        /// How often that was begun.
+        attempts: u16,
+        /// Whether it waits for its turn to be offered to the slots.
+        waits: bool,
+    },
     /// Jobs may come.
     Ready,
     /// It cannot run here; why.
@@ -120,6 +131,7 @@ impl Inbound {
             self.slots.pause(now.mono);
         } else {
             self.slots.resume(now.mono);
+            self.try_out(now);
         }
         self.flush(now, out);
     }
@@ -129,7 +141,7 @@ impl Inbound {
         let key = (from, open.run);
         if let Some(known) = self.runs.get(&key) {
             let told = match &known.stage {
-                Stage::Preparing => None,
+                Stage::Preparing | Stage::Trial { .. } => None,
                 Stage::Ready => Some(None),
                 Stage::Unfit(why) => Some(Some(why.clone())),
             };
@@ -144,6 +156,8 @@ impl Inbound {
             .collect();
         if let Some((_, oldest)) = present.iter().min().filter(|_| present.len() >= RUNS_EACH) {
             self.close(from, *oldest, now, out);
+            let why = Some("too many runs of this machine are open there".to_owned());
+            out.push(ready(from, *oldest, why));
         }
         out.push(Action::Prepare { submitter: from, open: Box::new(open.clone()) });
         self.opened += 1;
@@ -151,10 +165,49 @@ impl Inbound {
         WorkResponse::Done
     }
 
-    /// The inputs of a run are here and its canary ran, or not.
-    pub fn prepared(&mut self, from: NodeKey, id: RunId, result: Result<(), String>, out: &mut Vec<Action>) {
+    /// The inputs of a run are here, or not: its trial comes next.
+    pub fn prepared(
+        &mut self,
+        from: NodeKey,
+        id: RunId,
+        result: Result<(), String>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let Some(run) = self.runs.get_mut(&(from, id)) else { return };
-        let why = result.err();
+        match result {
+            Ok(()) => run.stage = Stage::Trial { attempts: 0, waits: true },
+            Err(why) => {
+                run.stage = Stage::Unfit(why.clone());
+                out.push(ready(from, id, Some(why)));
+            }
+        }
+        self.try_out(now);
+        self.flush(now, out);
+    }
+
+    /// Offers the trials that wait to the slots, as jobs of their submitters.
+    fn try_out(&mut self, now: Now) {
+        for ((from, _), run) in &mut self.runs {
+            let Stage::Trial { attempts, waits: waits @ true } = &mut run.stage else { continue };
+            let job = trial::job(&run.open, *attempts);
+            *attempts = attempts.wrapping_add(1);
+            let (id, expires) = (job.id, now.mono + TRIAL_LIFE);
+            let offer = slots::Offer { id, expires, payload: Payload::Job(Box::new(job)) };
+            let reply = self.slots.offer(&Submitter::Remote(*from), vec![offer], now.mono);
+            *waits = reply.accepted.is_empty();
+        }
+    }
+
+    /// The trial of a run ended.
+    fn tried(&mut self, from: NodeKey, id: RunId, output: &Output, out: &mut Vec<Action>) {
+        let Some(run) = self.runs.get_mut(&(from, id)) else { return };
+        let Stage::Trial { waits, .. } = &mut run.stage else { return };
+        if output.exit == Exit::Cancelled {
+            *waits = true;
+            return;
+        }
+        let why = trial::judge(&run.open.answer, output).err();
         run.stage = why.clone().map_or(Stage::Ready, Stage::Unfit);
         out.push(ready(from, id, why));
     }
@@ -173,8 +226,11 @@ impl Inbound {
             Stage::Ready => {
                 return WorkResponse::Refused(Refusal::Malformed("other inputs than the run's".to_owned()));
             }
-            Stage::Preparing => return WorkResponse::Refused(Refusal::Full),
+            Stage::Preparing | Stage::Trial { .. } => return WorkResponse::Refused(Refusal::Full),
             Stage::Unfit(why) => return WorkResponse::Refused(Refusal::Unable(why.clone())),
+        }
+        if offer.jobs.iter().any(|job| job.id.sequence == TRIAL) {
+            return WorkResponse::Refused(Refusal::Malformed("a job has the number of trial runs".to_owned()));
         }
         let expires = now.mono + Duration::from_secs(offer.expires.saturating_sub(now.unix));
         let wrap = |job: Job| slots::Offer { id: job.id, expires, payload: Payload::Job(Box::new(job)) };
@@ -187,8 +243,14 @@ impl Inbound {
 
     /// A job's process ended.
     pub fn finished(&mut self, slot: u32, id: JobId, output: Output, now: Now, out: &mut Vec<Action>) {
-        let bytes = output.stdout.bytes.len() + output.stderr.bytes.len();
-        self.slots.finished(slot, id, Outcome::Output(Box::new(output)), bytes, now.mono);
+        let submitter = self.slots.runs_for(slot, id).filter(|_| id.sequence == TRIAL).cloned();
+        if let Some(Submitter::Remote(from)) = submitter {
+            self.slots.ended(slot, id, now.mono);
+            self.tried(from, RunId(id.run), &output, out);
+        } else {
+            let bytes = output.stdout.bytes.len() + output.stderr.bytes.len();
+            self.slots.finished(slot, id, Outcome::Output(Box::new(output)), bytes, now.mono);
+        }
         self.flush(now, out);
     }
 
@@ -291,6 +353,7 @@ impl Inbound {
     /// Time has passed.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
         self.retry(out);
+        self.try_out(now);
         self.wake(now, out);
     }
 
@@ -362,9 +425,25 @@ impl Inbound {
                 self.slots.acknowledged(&Submitter::Own(client), &ids, now.mono);
             }
             Do::SendResults { submitter: Submitter::Remote(to), results } => self.send(to, results, out),
-            Do::GiveBack { submitter: Submitter::Remote(to), ids } => give_back(to, ids, out),
+            Do::GiveBack { submitter: Submitter::Remote(to), ids } => self.give_back(to, ids, out),
             Do::GiveBack { submitter: Submitter::Own(_), .. } => {}
             Do::Arm(moment) => self.alarm = Some(moment),
+        }
+    }
+
+    /// Unstarted jobs go back to their submitter; a trial is offered again with the next tick.
+    fn give_back(&mut self, to: NodeKey, ids: Vec<JobId>, out: &mut Vec<Action>) {
+        let mut by_run: BTreeMap<RunId, Vec<JobId>> = BTreeMap::new();
+        for id in ids {
+            let run = RunId(id.run);
+            match self.runs.get_mut(&(to, run)).map(|run| &mut run.stage) {
+                Some(Stage::Trial { waits, .. }) if id.sequence == TRIAL => *waits = true,
+                _ => by_run.entry(run).or_default().push(id),
+            }
+        }
+        for (run, jobs) in by_run {
+            let request = WorkRequest::GiveBack { run, jobs };
+            out.push(Action::SendWork { to, purpose: Purpose::Courtesy, request });
         }
     }
 
@@ -430,15 +509,6 @@ fn ready(to: NodeKey, run: RunId, why: Option<String>) -> Action {
     Action::SendWork { to, purpose: Purpose::Courtesy, request: WorkRequest::RunReady { run, why } }
 }
 
-fn give_back(to: NodeKey, ids: Vec<JobId>, out: &mut Vec<Action>) {
-    let mut by_run: BTreeMap<RunId, Vec<JobId>> = BTreeMap::new();
-    ids.into_iter().for_each(|id| by_run.entry(RunId(id.run)).or_default().push(id));
-    for (run, jobs) in by_run {
-        let request = WorkRequest::GiveBack { run, jobs };
-        out.push(Action::SendWork { to, purpose: Purpose::Courtesy, request });
-    }
-}
-
 fn refusal(why: Refused) -> Refusal {
     match why {
         Refused::Busy => Refusal::Full,
@@ -452,7 +522,7 @@ mod tests {
     use serde_bytes::ByteArray;
 
     use super::*;
-    use crate::job::{Exit, Ladder, Limits, Root, RootedPath};
+    use crate::job::{Captured, Ladder, Limits, Root, RootedPath, Status};
     use crate::worker::without_process;
 
     fn at(millis: u64) -> Now {
@@ -469,6 +539,74 @@ mod tests {
         }
     }
 
+    /// A run is open, its inputs are here.
+    fn opened(inbound: &mut Inbound, peer: NodeKey, out: &mut Vec<Action>) {
+        let canary = job(7);
+        let open = RunOpen { run: RunId(1), inputs: Vec::new(), canary, answer: ByteBuf::new() };
+        inbound.open(peer, open, at(0), out);
+        inbound.prepared(peer, RunId(1), Ok(()), at(0), out);
+    }
+
+    /// What a trial must say.
+    fn good() -> Output {
+        let nothing = Captured { bytes: Vec::new(), dropped: 0 };
+        Output { stdout: nothing, ..without_process(Exit::Ended(Status::Code(0))) }
+    }
+
+    fn trial_of(out: &[Action]) -> Option<JobId> {
+        out.iter().rev().find_map(|action| match action {
+            Action::Run { job, .. } if job.id.sequence == TRIAL => Some(job.id),
+            _ => None,
+        })
+    }
+
+    fn told_ready(out: &[Action]) -> bool {
+        let is = |action: &Action| {
+            matches!(action, Action::SendWork { request: WorkRequest::RunReady { why: None, .. }, .. })
+        };
+        out.iter().any(is)
+    }
+
+    #[test]
+    fn a_trial_is_a_job_on_a_slot_that_waits_while_the_node_is_paused_and_dies_with_trust() {
+        let peer = NodeKey::new([2; 32]);
+        let (mut inbound, mut out) = (Inbound::new(1), Vec::new());
+        inbound.pause(true, at(0), &mut out);
+        opened(&mut inbound, peer, &mut out);
+        inbound.tick(at(500), &mut out);
+        assert_eq!((trial_of(&out), inbound.usage().running), (None, 0));
+        inbound.pause(false, at(1000), &mut out);
+        let trial = trial_of(&out).unwrap();
+        assert_eq!(inbound.usage().running, 1);
+        out.clear();
+        inbound.expelled(peer, at(1100), &mut out);
+        let killed = |action: &Action| matches!(action, Action::Kill { slot: 0, id } if *id == trial);
+        assert!(out.iter().any(killed));
+        inbound.finished(0, trial, good(), at(1200), &mut out);
+        assert!(!told_ready(&out));
+        assert_eq!(inbound.usage().running, 0);
+    }
+
+    #[test]
+    fn a_trial_that_found_no_slot_in_time_is_offered_again() {
+        let (peer, other) = (NodeKey::new([2; 32]), NodeKey::new([3; 32]));
+        let (mut inbound, mut out) = (Inbound::new(1), Vec::new());
+        opened(&mut inbound, other, &mut out);
+        let first = trial_of(&out).unwrap();
+        out.clear();
+        opened(&mut inbound, peer, &mut out);
+        for tick in 1..40 {
+            inbound.tick(at(500 * tick), &mut out);
+        }
+        assert_eq!(trial_of(&out), None);
+        let gives_back =
+            |action: &Action| matches!(action, Action::SendWork { request: WorkRequest::GiveBack { .. }, .. });
+        assert!(!out.iter().any(gives_back), "nobody else's business");
+        inbound.finished(0, first, good(), at(20_000), &mut out);
+        inbound.tick(at(20_500), &mut out);
+        assert!(trial_of(&out).is_some_and(|trial| trial.attempt > 0));
+    }
+
     fn has_results(out: &[Action]) -> bool {
         let is =
             |action: &Action| matches!(action, Action::SendWork { purpose: Purpose::Results { .. }, .. });
@@ -479,10 +617,9 @@ mod tests {
     fn results_that_wait_for_company_leave_when_they_are_due_and_not_with_the_next_tick() {
         let (me, peer) = (NodeKey::new([1; 32]), NodeKey::new([2; 32]));
         let (mut inbound, mut out) = (Inbound::new(1), Vec::new());
-        let canary = job(u32::MAX);
-        let open = RunOpen { run: RunId(1), inputs: Vec::new(), canary, answer: ByteBuf::new() };
-        inbound.open(peer, open, at(0), &mut out);
-        inbound.prepared(peer, RunId(1), Ok(()), &mut out);
+        opened(&mut inbound, peer, &mut out);
+        inbound.finished(0, trial_of(&out).unwrap(), good(), at(0), &mut out);
+        assert!(told_ready(&out));
         let offer = Offer {
             run: RunId(1),
             submitter: peer,

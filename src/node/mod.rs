@@ -18,4 +18,5 @@ pub mod settings;
 pub mod start;
 pub mod state;
 pub mod supplies;
+pub mod trial;
 pub mod trust;

@@ -186,6 +186,8 @@ impl Outbound {
         match answer {
             Ok(WorkResponse::Done) if member.stage == Stage::Opening => member.stage = Stage::Preparing,
             Ok(WorkResponse::Done) => {}
+            // Not now: it has still to hear what this machine knows of trust.
+            Ok(WorkResponse::Refused(Refusal::Full)) => member.stage = Stage::Unheard,
             Ok(WorkResponse::Refused(why)) => {
                 member.unfit(client, format!("it refuses the run: {why:?}"), out);
             }

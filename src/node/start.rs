@@ -85,7 +85,7 @@ pub async fn run(home: &Home, end: impl Future<Output = ()>) -> Result<(), NodeE
         cwd: PathBuf::new(),
     };
     let local = LocalSlots::open(count, nowhere, &slots).await?;
-    let supplies = Supplies::open(home, key, slots)?;
+    let supplies = Supplies::open(home, key)?;
     tracing::info!(name = %settings.name, mesh = %settings.mesh, key = %Key(key.bytes()), slots = count, %tier, "node is up");
     let state = State::new(about, Trust::new(keyring));
     let driver = Driver::new(state, Link::new(network), server, supplies, local, kept);

@@ -183,7 +183,7 @@ impl State {
             Event::Work { from, request, reply } => self.work(from, request, reply, now),
             Event::WorkAnswer { from, purpose, answer } => self.work_answer(from, purpose, answer, now),
             Event::Prepared { submitter, run, result } => {
-                self.inbound.prepared(submitter, run, result, &mut self.out);
+                self.inbound.prepared(submitter, run, result, now, &mut self.out);
             }
             Event::Scanned { run, result } => {
                 let candidates = self.candidates();
@@ -709,8 +709,11 @@ impl State {
     fn work(&mut self, from: NodeKey, request: WorkRequest, reply: ReplyTo, now: Now) {
         let submits = self.trust.given(&from).has(Rights::SUBMIT);
         let works = self.trust.given(&from).has(Rights::WORK);
+        let reconciled = self.reconciled(&from);
         let out = &mut self.out;
         let answer = match request {
+            // A trial runs a program, too. It is asked again.
+            WorkRequest::RunOpen(_) if submits && !reconciled => WorkResponse::Refused(Refusal::Full),
             WorkRequest::RunOpen(open) if submits => self.inbound.open(from, open, now, out),
             WorkRequest::Offer(signed) if submits => self.offer(from, &signed, now),
             WorkRequest::Cancel { run, which } if submits => {

@@ -1,8 +1,7 @@
 //! What jobs read: fetched from peers, made into workspaces, served to others. Driver of the blob machines.
 //!
 //! [`Exchange`] decides whom to ask and [`Offers`] what to answer; this opens the streams, moves the bytes on tasks of
-//! their own, writes the trees and runs the canary of each run. It judges nothing but whether the canary said what it
-//! must.
+//! their own and writes the trees. It runs and judges nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,14 +20,14 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::event::Event;
 use super::files::Home;
 use super::outbound::Scan;
-use crate::backend::{Roots, Slot, SlotConfig, Workspace, WorkspaceError, Workspaces};
+use crate::backend::{Roots, Workspace, WorkspaceError, Workspaces};
 use crate::blobs::exchange::{Input, NeedId, Output, TransferId};
 use crate::blobs::manifest::{Chunk, ENCODED_MAX, Manifest};
 use crate::blobs::store::Pin;
 use crate::blobs::transfer::{self, Coming, Gate, Report};
 use crate::blobs::wire::Want;
 use crate::blobs::{BlobId, Exchange, Offers, Selection, Store, StoreConfig, StoreError, scan};
-use crate::job::{Exit, Root, Status};
+use crate::job::Root;
 use crate::local::run::Source;
 
 /// Workspaces that no run uses and that are kept for the next one.
@@ -39,9 +38,6 @@ const NEWS: usize = 256;
 
 /// A transfer without an end after this long is given up; what came is kept.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(120);
-
-/// Canaries run in slots of their own, numbered from here: their scratch folders are nobody else's.
-const CANARY_SLOT: usize = 10_000;
 
 /// Why supplies cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +97,6 @@ pub struct Supplies {
     store: Store,
     workspaces: Workspaces,
     cache: PathBuf,
-    slots: SlotConfig,
     exchange: Exchange<NodeKey>,
     offers: Arc<Mutex<Offers<NodeKey>>>,
     /// What the exchange lacks: who asks for it waits a moment.
@@ -121,12 +116,11 @@ impl Supplies {
     ///
     /// # Errors
     /// When their folders cannot be used.
-    pub fn open(home: &Home, here: NodeKey, slots: SlotConfig) -> Result<Self, SuppliesError> {
+    pub fn open(home: &Home, here: NodeKey) -> Result<Self, SuppliesError> {
         Ok(Self {
             store: Store::open(StoreConfig::new(home.cache().join("blobs")))?,
             workspaces: Workspaces::open(&home.cache().join("workspaces"), WORKSPACES_KEPT)?,
             cache: home.cache().join("scan"),
-            slots,
             exchange: Exchange::new(here),
             offers: Arc::new(Mutex::new(Offers::new())),
             coming: Coming::default(),
@@ -325,19 +319,15 @@ impl Supplies {
         self.transfers.retain(|_, task| !task.is_finished());
     }
 
-    /// Makes the trees of a run whose content is all here, and runs its canary.
+    /// Makes the trees of a run whose content is all here.
     fn build(&mut self, submitter: NodeKey, run: RunId) {
         let Some(prepared) = self.runs.get(&(submitter, run)) else { return };
-        let (open, store, workspaces) = (prepared.open.clone(), self.store.clone(), self.workspaces.clone());
-        let index = CANARY_SLOT + usize::try_from(prepared.need.0).unwrap_or(0);
-        let (slot, news) = (self.slots.of_slot(index), self.news.0.clone());
+        let (inputs, store, workspaces) =
+            (prepared.open.inputs.clone(), self.store.clone(), self.workspaces.clone());
+        let news = self.news.0.clone();
         self.tasks.spawn(async move {
-            let inputs = open.inputs.clone();
             let built = tokio::task::spawn_blocking(move || roots(&inputs, &store, &workspaces)).await;
-            let result = match built.unwrap_or_else(|error| Err(error.to_string())) {
-                Ok(place) => canary(&open, &place.roots, slot).await.map(|()| place),
-                Err(why) => Err(why),
-            };
+            let result = built.unwrap_or_else(|error| Err(error.to_string()));
             let _ = news.send(News::Rooted { submitter, run, result }).await;
         });
     }
@@ -438,29 +428,6 @@ fn roots(inputs: &[InputDigest], store: &Store, workspaces: &Workspaces) -> Resu
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let roots = Roots { cwd: workspace.clone(), workspace, build, program };
     Ok(Place { roots, _trees: held })
-}
-
-/// Runs the canary as any job would run, and compares.
-async fn canary(open: &RunOpen, roots: &Roots, slot: SlotConfig) -> Result<(), String> {
-    let job = roots.job(&open.canary).map_err(|error| error.to_string())?;
-    let mut slot = Slot::start(slot).await.map_err(|error| error.to_string())?;
-    let output = slot.run(&job).await;
-    slot.stop().await;
-    match &output.exit {
-        Exit::Ended(Status::Code(0)) if output.stdout.bytes == *open.answer => Ok(()),
-        Exit::NotStarted(why) | Exit::Lost(why) => Err(why.clone()),
-        Exit::Ended(status) => {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(200).collect::<String>();
-            let said = [text(&output.stderr.bytes), text(&output.stdout.bytes)].concat();
-            let how = match status {
-                Status::Code(code) => format!("exit code {code}"),
-                Status::Signal(signal) => format!("signal {signal}"),
-            };
-            Err(format!("its trial run ended with {how} and said `{}`", said.trim()))
-        }
-        Exit::TimedOut(_) => Err("its trial run did not end in time".to_owned()),
-        Exit::Cancelled => Err("its trial run was cancelled".to_owned()),
-    }
 }
 
 /// Names all sources of a run. Blocks.

@@ -129,6 +129,12 @@ impl LocalSlots {
         lane.into_iter().for_each(Lane::cancel);
     }
 
+    /// The same where the slot is known: two submitters may have given their jobs the same number.
+    pub fn cancel_on(&mut self, slot: usize, id: JobId) {
+        let lane = self.lanes.get(slot).filter(|lane| lane.running == Some(id));
+        lane.into_iter().for_each(Lane::cancel);
+    }
+
     /// Ends every job. Their outputs still come.
     pub fn cancel_all(&mut self) {
         self.lanes.iter().filter(|lane| lane.running.is_some()).for_each(Lane::cancel);

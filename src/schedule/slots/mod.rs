@@ -166,18 +166,35 @@ impl<K: Ord + Clone, P, R: Clone> Slots<K, P, R> {
     /// The process of a `Run` is gone and its slot free, after its own end or a `Kill`. `bytes` is the size of the
     /// result. Has no effect if this slot does not run this job.
     pub fn finished(&mut self, slot: u32, id: JobId, result: R, bytes: usize, now: Duration) {
-        self.advance(now);
-        if self.running.get(&slot).is_none_or(|running| running.id != id) {
-            return;
-        }
-        let Some(running) = self.running.remove(&slot) else { return };
-        let Some(lane) = self.lanes.get_mut(&running.submitter) else { return };
-        lane.end(running.since, now);
-        if !running.discard {
+        let Some(running) = self.take_off(slot, id, now) else { return };
+        if let Some(lane) = self.lanes.get_mut(&running.submitter).filter(|_| !running.discard) {
             lane.outbox.push(id, result, bytes, now);
             self.shed();
         }
         self.forget_empty(&running.submitter);
+    }
+
+    /// The same for a job that nobody waits for the result of.
+    pub fn ended(&mut self, slot: u32, id: JobId, now: Duration) {
+        if let Some(running) = self.take_off(slot, id, now) {
+            self.forget_empty(&running.submitter);
+        }
+    }
+
+    fn take_off(&mut self, slot: u32, id: JobId, now: Duration) -> Option<Running<K>> {
+        self.advance(now);
+        self.running.get(&slot).filter(|running| running.id == id)?;
+        let running = self.running.remove(&slot)?;
+        if let Some(lane) = self.lanes.get_mut(&running.submitter) {
+            lane.end(running.since, now);
+        }
+        Some(running)
+    }
+
+    /// Whose job a slot runs, if it runs this one and somebody may have its result.
+    pub fn runs_for(&self, slot: u32, id: JobId) -> Option<&Submitter<K>> {
+        let running = self.running.get(&slot).filter(|running| running.id == id && !running.discard)?;
+        Some(&running.submitter)
     }
 
     /// Drops results of absent submitters while there are too many.
