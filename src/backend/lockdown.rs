@@ -20,6 +20,7 @@ use seccompiler::{
 };
 
 use super::contain::{ContainError, Containment, Tier};
+use super::spawn;
 
 /// Where every program finds its loader, libraries and clock; read and execute only.
 const SYSTEM: &[&str] = &[
@@ -102,6 +103,7 @@ fn landlock(containment: &Containment) -> Result<Tier, landlock::RulesetError> {
 fn lower_priority() -> Result<(), rustix::io::Errno> {
     // Refused where the owner may not be preferred to others; limits below still hold.
     let _ = rustix::process::nice(NICENESS);
+    spawn::idle_io();
     let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
     for (resource, wanted) in [(Resource::Fsize, FILE_SIZE), (Resource::Nofile, OPEN_FILES)] {
         let present = rustix::process::getrlimit(resource).maximum;

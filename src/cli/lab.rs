@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
 use super::meshd::{MESHD_ARGUMENT, WATCH_ARGUMENT};
 use crate::local::client::{Client, ClientError};
 use crate::local::wire::{Approve, Key, Reply, Request, Rights, Status, Who};
@@ -52,7 +55,11 @@ pub enum LabError {
 #[derive(Debug)]
 pub struct Lab {
     folder: PathBuf,
+    /// Of its mesh.
+    name: String,
     nodes: Vec<Node>,
+    /// Whether the person has interrupted the program since the lab began.
+    interrupted: watch::Receiver<bool>,
 }
 
 #[derive(Debug)]
@@ -62,29 +69,50 @@ struct Node {
 }
 
 impl Lab {
-    /// Brings up `count` nodes with `slots` slots each, all trusting each other.
+    /// Brings up `count` nodes with `slots` slots each, all trusting each other; none if it is interrupted meanwhile.
     ///
     /// # Errors
     /// Why not; nothing is left then.
-    pub async fn start(count: u8, slots: usize) -> Result<Self, LabError> {
-        let folder = std::env::temp_dir().join(format!("testmesh-lab-{}", std::process::id()));
-        let mut lab = Lab { folder, nodes: Vec::new() };
+    pub async fn start(count: u8, slots: usize) -> Result<Option<Self>, LabError> {
+        let interrupted = listen().map_err(LabError::Start)?;
+        let mut number = [0; 8];
+        getrandom::fill(&mut number).map_err(|error| LabError::Folder(error.into()))?;
+        let name = format!("lab-{:016x}", u64::from_le_bytes(number));
+        let folder = std::env::temp_dir().join(format!("testmesh-{name}"));
+        let mut lab = Lab { folder, name, nodes: Vec::new(), interrupted };
         make_private(&lab.folder).map_err(LabError::Folder)?;
         for number in 1..=count {
             let node = lab.node(number, slots)?;
             lab.nodes.push(node);
         }
+        let met = lab.unless_interrupted(lab.meet()).await.transpose()?;
+        Ok(met.map(|()| lab))
+    }
+
+    /// Waits for something, unless the person interrupts or has done so since the lab began.
+    pub async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut interrupted = self.interrupted.clone();
+        tokio::select! {
+            biased;
+            // An error: nobody listens for signals any more, and none can come.
+            Ok(_) = interrupted.wait_for(|interrupted| *interrupted) => None,
+            done = work => Some(done),
+        }
+    }
+
+    /// Makes the nodes trust each other and waits until they do.
+    async fn meet(&self) -> Result<(), LabError> {
         let until = Instant::now() + PATIENCE;
         let mut clients = Vec::new();
-        for node in &lab.nodes {
+        for node in &self.nodes {
             clients.push(node.connect(until).await?);
         }
         introduce(&mut clients, until).await?;
-        for (client, node) in clients.iter_mut().zip(&lab.nodes) {
-            let others = usize::from(count) - 1;
+        for (client, node) in clients.iter_mut().zip(&self.nodes) {
+            let others = self.nodes.len() - 1;
             wait(client, node, until, |status| status.mutual as usize == others).await?;
         }
-        Ok(lab)
+        Ok(())
     }
 
     /// The home of the node that runs use.
@@ -100,8 +128,8 @@ impl Lab {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         testmesh_keys::store::setup(home.keys(), now)?;
         let settings = format!(
-            "name = \"{name}\"\nmesh = \"lab-{}\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nmdns = false\nslots = {slots}\n",
-            std::process::id()
+            "name = \"{name}\"\nmesh = \"{}\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nmdns = false\nslots = {slots}\n",
+            self.name
         );
         fs_err::write(home.settings_file(), settings).map_err(LabError::Folder)?;
         let log = fs_err::File::create(home.log_file()).map_err(LabError::Folder)?;
@@ -199,6 +227,28 @@ fn last_words(log: &Path) -> String {
     let text = fs_err::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(5).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+/// Listens for interruptions on a thread of its own, until the program ends: between what is waited for there is work
+/// during which nobody else does.
+fn listen() -> std::io::Result<watch::Receiver<bool>> {
+    let (tell, told) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    drop(entered);
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        // Nobody waits any more if there is no receiver.
+        let _ = tell.send(true);
+    });
+    Ok(told)
 }
 
 fn make_private(folder: &Path) -> std::io::Result<()> {

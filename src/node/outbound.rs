@@ -423,7 +423,8 @@ impl Member {
 
 }
 
-fn wanted(only: &[String], candidate: &Candidate) -> bool {
+/// Whether a client that wants only some peers wants this one.
+pub fn wanted(only: &[String], candidate: &Candidate) -> bool {
     only.is_empty() || only.iter().any(|name| *name == candidate.name || *name == candidate.key.to_string())
 }
 

@@ -76,15 +76,16 @@ pub async fn run(home: &Home, end: impl Future<Output = ()>) -> Result<(), NodeE
                 .to_owned(),
         );
     }
-    let count = if work { settings.slots.map_or_else(cores, usize::from) } else { 0 };
-    let about = about(home, &settings, key, count, tier, warnings);
+    let count = settings.slots.map_or_else(cores, usize::from);
+    let about = About { works: work, ..about(home, &settings, key, count, tier, warnings) };
     let nowhere = Roots {
         workspace: PathBuf::new(),
         build: PathBuf::new(),
         program: PathBuf::new(),
         cwd: PathBuf::new(),
     };
-    let local = LocalSlots::open(count, nowhere, &slots).await?;
+    // Its owner's tests run in processes of the client.
+    let local = LocalSlots::open(if work { count } else { 0 }, nowhere, &slots).await?;
     let supplies = Supplies::open(home, key)?;
     tracing::info!(name = %settings.name, mesh = %settings.mesh, key = %Key(key.bytes()), slots = count, %tier, "node is up");
     let state = State::new(about, Trust::new(keyring));
@@ -135,6 +136,7 @@ fn about(
         platform: machine::platform(),
         speed: machine::speed(),
         slots: u32::try_from(slots).unwrap_or(u32::MAX),
+        works: true,
         tier,
         mesh: settings.mesh.clone(),
         mdns: settings.mdns,

@@ -20,7 +20,7 @@ use testmesh_behaviours::work::offer::{OfferError, SignedOffer};
 use super::clients::Clients;
 use super::event::{Action, Client, ClientId, Event, Judgement, Now, Purpose, ReplyTo};
 use super::inbound::Inbound;
-use super::outbound::{Candidate, Outbound};
+use super::outbound::{self, Candidate, Outbound};
 use super::pace::Pace;
 use super::peers::{Comparison, Connection, Peer, Peers};
 use super::trust::{Change, Taken, Trust};
@@ -71,6 +71,8 @@ pub struct About {
     pub platform: Platform,
     /// Jobs it runs at once.
     pub slots: u32,
+    /// Whether tests of other machines run here: where something contains them, or the owner does not mind.
+    pub works: bool,
     /// How fast a core of it is, in thousandths of the reference machine.
     pub speed: u32,
     /// The containment tier in force.
@@ -652,7 +654,7 @@ impl State {
     pub(super) fn load(&self) -> Load {
         let usage = self.inbound.usage();
         Load {
-            slots: u16::try_from(usage.slots).unwrap_or(u16::MAX),
+            slots: if self.about.works { u16::try_from(usage.slots).unwrap_or(u16::MAX) } else { 0 },
             running: u16::try_from(usage.running).unwrap_or(u16::MAX),
             queued: u32::try_from(usage.queued).unwrap_or(u32::MAX),
             paused: usage.paused,
@@ -712,6 +714,9 @@ impl State {
         let reconciled = self.reconciled(&from);
         let out = &mut self.out;
         let answer = match request {
+            WorkRequest::RunOpen(_) | WorkRequest::Offer(_) if submits && !self.about.works => {
+                WorkResponse::Refused(Refusal::Unable("it runs no tests of other machines".to_owned()))
+            }
             // A trial runs a program, too. It is asked again.
             WorkRequest::RunOpen(_) if submits && !reconciled => WorkResponse::Refused(Refusal::Full),
             WorkRequest::RunOpen(open) if submits => self.inbound.open(from, open, now, out),
@@ -779,7 +784,9 @@ impl State {
         let client = client.id;
         match request {
             RunRequest::Open(open) => {
-                let peers = u32::try_from(self.candidates().len()).unwrap_or(u32::MAX);
+                let takes_part = |candidate: &&Candidate| outbound::wanted(&open.only, candidate);
+                let peers = self.candidates().iter().filter(takes_part).count();
+                let peers = u32::try_from(peers).unwrap_or(u32::MAX);
                 self.outbound.open(client, *open, self.about.slots, peers, &mut self.out);
             }
             RunRequest::Want(count) => self.inbound.want(client, count, now, &mut self.out),

@@ -25,6 +25,8 @@ const SHOWN: usize = 6;
 const WORTH_SHOWING: Duration = Duration::from_millis(500);
 /// Cells of the bar itself.
 const CELLS: usize = 20;
+/// Below it nothing is said of what was shipped.
+const MEGABYTE: u64 = 1_000_000;
 /// Before this, a rate says nothing.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -41,7 +43,7 @@ pub(crate) struct Bar {
     runs: Runs,
     running: Running,
     /// Other machines at work, and slots of all.
-    machines: Option<(usize, usize)>,
+    machines: Option<(usize, usize, u64)>,
     drawn: Vec<usize>,
     last_drawn: Duration,
     now: Duration,
@@ -181,10 +183,14 @@ impl Bar {
         Some(format!("{rate:.1}/s, {}:{:02} left", left / 60, left % 60))
     }
 
-    /// `3 peers, 12 slots`.
+    /// `3 peers, 12 slots, 100 MB shipped`.
     fn field(&self) -> Option<String> {
-        let (peers, slots) = self.machines?;
-        Some(format!("{}, {}", counted(peers, "peer"), counted(slots, "slot")))
+        let (peers, slots, shipped) = self.machines?;
+        let field = format!("{}, {}", counted(peers, "peer"), counted(slots, "slot"));
+        Some(match shipped / MEGABYTE {
+            0 => field,
+            megabytes => format!("{field}, {megabytes} MB shipped"),
+        })
     }
 
     /// The longest-running tests, at most that many lines.
@@ -223,8 +229,8 @@ impl Render for Bar {
                 };
                 self.above(text)
             }
-            RunEvent::Machines { peers, slots } => {
-                self.machines = Some((*peers, *slots));
+            RunEvent::Machines { peers, slots, shipped } => {
+                self.machines = Some((*peers, *slots, *shipped));
                 self.redraw()
             }
             RunEvent::Notice(notice) => self.above(format!("{}\n", Guard::Escape.line(notice))),
@@ -326,10 +332,10 @@ mod tests {
     fn the_bar_says_how_many_machines_work() {
         let mut bar = busy(terminal(100, 24), 0).0;
         let at = |seconds| RunEvent::Tick { at: Duration::from_secs(seconds) };
-        bar.event(&RunEvent::Machines { peers: 2, slots: 10 });
+        bar.event(&RunEvent::Machines { peers: 2, slots: 10, shipped: 0 });
         insta::assert_snapshot!(visible(&bar.event(&at(6)).out), @"␍␛[J[=====>              ]  25%  10/40  10 passed  1.7/s, 0:18 left  2 peers, 10 slots");
-        bar.event(&RunEvent::Machines { peers: 1, slots: 6 });
-        insta::assert_snapshot!(visible(&bar.event(&at(7)).out), @"␍␛[J[=====>              ]  25%  10/40  10 passed  1.4/s, 0:21 left  1 peer, 6 slots");
+        bar.event(&RunEvent::Machines { peers: 1, slots: 6, shipped: 12_600_000 });
+        insta::assert_snapshot!(visible(&bar.event(&at(7)).out), @"␍␛[J[=====>              ]  25%  10/40  10 passed  1.4/s, 0:21 left  1 peer, 6 slots, 12 MB shipped");
     }
 
     #[test]

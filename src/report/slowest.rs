@@ -22,6 +22,8 @@ pub(crate) struct Brief {
     pub(crate) unexpected: Option<Actual>,
     /// Largest resident set in bytes.
     pub(crate) max_rss: u64,
+    /// The machine that ran it, if not this one.
+    pub(crate) peer: Option<String>,
 }
 
 impl Brief {
@@ -35,6 +37,7 @@ impl Brief {
             duration: run.output.duration,
             unexpected: run.unexpected.then_some(actual),
             max_rss: run.output.max_rss,
+            peer: run.peer.clone(),
         })
     }
 

@@ -12,12 +12,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::describe::{Describe, unrunnable};
 use super::event::{CaseInfo, Finished, RunEvent, RunInfo, Stop, Summary};
 use super::history::{self, History};
-use super::peers;
+use super::peers::{self, Field};
 use super::predictable::Allocations;
 use super::session::{Assignment, Outcome, Session};
 use crate::frontend::discover::DiscoverError;
 use crate::frontend::lower::{Lowered, Lowering};
 use crate::frontend::select::Selection;
+use crate::frontend::status::Actual;
 use crate::job::{Captured, Exit, JobId, Output, Status};
 use crate::report::Sink;
 use crate::schedule::dispatch::{
@@ -117,7 +118,7 @@ pub async fn drive(
         believed: BTreeSet::new(),
         alarm: None,
         allocations: Allocations::default(),
-        field: (0, 0),
+        field: Field::default(),
         begun: Instant::now(),
         sink_error: None,
     };
@@ -139,7 +140,7 @@ struct Driver<'a, 's> {
     alarm: Option<Duration>,
     allocations: Allocations,
     /// Peers and slots, as last told.
-    field: (usize, usize),
+    field: Field,
     begun: Instant,
     /// The first failure of a report; reports never fail a run.
     sink_error: Option<std::io::Error>,
@@ -381,12 +382,13 @@ impl Driver<'_, '_> {
         self.dispatch.report(worker).is_some_and(|report| report.kind == Kind::Peer)
     }
 
-    /// Whether a result must be confirmed on this machine: the first unexpected one of a peer, and every one of a peer
-    /// that was wrong before.
+    /// Whether a result must be confirmed on this machine: the first unexpected one of a peer, every one of a peer that
+    /// was wrong before, and whatever ran out of time there, since that depends on how busy a machine is.
     fn doubts(&self, worker: Option<WorkerId>, judgement: &Judgement, unexpected: bool) -> Option<WorkerId> {
         let report = self.dispatch.report(worker?)?;
         let judged = unexpected && judgement.actual.is_some();
-        let known = self.believed.contains(&worker?) && report.disagreements == 0;
+        let late = judgement.actual == Some(Actual::Timeout);
+        let known = self.believed.contains(&worker?) && report.disagreements == 0 && !late;
         (judged && report.kind == Kind::Peer && !known && !self.run.dispatch.remote_only).then_some(worker?)
     }
 
@@ -500,7 +502,8 @@ impl Driver<'_, '_> {
         self.tell(&RunEvent::Tick { at });
         let field = peers::field(&self.workers, &self.dispatch);
         if field != std::mem::replace(&mut self.field, field) && self.workers.mesh().is_some() {
-            self.tell(&RunEvent::Machines { peers: field.0, slots: field.1 });
+            let Field { peers, slots, shipped } = field;
+            self.tell(&RunEvent::Machines { peers, slots, shipped });
         }
         let over = self.run.total_timeout.is_some_and(|limit| at >= limit);
         if over && self.session.stopped().is_none() {

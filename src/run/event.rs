@@ -170,6 +170,8 @@ pub enum RunEvent {
         peers: usize,
         /// Slots of all together, this machine's included.
         slots: usize,
+        /// Bytes of inputs that went to them so far.
+        shipped: u64,
     },
     /// A line for the person, such as a fall-back; not part of V8's output.
     Notice(String),

@@ -8,15 +8,30 @@ use crate::schedule::dispatch::{Dispatch, Totals, WorkerReport};
 use crate::worker::mesh::Mesh;
 use crate::worker::{HERE, Workers};
 
-/// How many other machines run tests now, and how many slots there are with this machine's.
-pub fn field(workers: &Workers, dispatch: &Dispatch) -> (usize, usize) {
+/// Who takes part now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Field {
+    /// Other machines that run tests.
+    pub peers: usize,
+    /// Slots, with this machine's.
+    pub slots: usize,
+    /// Bytes of inputs that went to other machines so far.
+    pub shipped: u64,
+}
+
+/// Who takes part now.
+pub fn field(workers: &Workers, dispatch: &Dispatch) -> Field {
     let slots = |worker| {
         let used = dispatch.report(worker).filter(|report| report.present);
         used.map_or(0, |report| usize::try_from(report.slots).unwrap_or(usize::MAX))
     };
     let peers: Vec<usize> =
         workers.mesh().into_iter().flat_map(Mesh::peers).map(|(worker, _)| slots(worker)).collect();
-    (peers.iter().filter(|slots| **slots > 0).count(), slots(HERE) + peers.iter().sum::<usize>())
+    Field {
+        peers: peers.iter().filter(|slots| **slots > 0).count(),
+        slots: slots(HERE) + peers.iter().sum::<usize>(),
+        shipped: workers.mesh().map_or(0, Mesh::shipped),
+    }
 }
 
 /// One line a machine, this one first, and what became of tests on machines that were lost.

@@ -127,6 +127,8 @@ pub struct Workers {
     idle: Vec<usize>,
     permits: Permits,
     mesh: Option<Mesh>,
+    /// Whether anything may run on this machine.
+    here_too: bool,
     /// Said already, not yet heard.
     waiting: VecDeque<Told>,
 }
@@ -138,10 +140,13 @@ impl Workers {
         Self::new(run, here, slots, None)
     }
 
-    /// The slots of this process, as far as the node grants them, and the peers it knows.
-    pub fn with_mesh(run: u64, here: LocalSlots, mut mesh: Mesh) -> Self {
-        mesh.want(here_slots(&here));
-        Self::new(run, here, 0, Some(mesh))
+    /// The slots of this process, as far as the node grants them, and the peers it knows. `here_too`: something may
+    /// run on this machine; otherwise its slots are left to others.
+    pub fn with_mesh(run: u64, here: LocalSlots, mesh: Mesh, here_too: bool) -> Self {
+        let mut workers = Self::new(run, here, 0, Some(mesh));
+        workers.here_too = here_too;
+        workers.want();
+        workers
     }
 
     fn new(run: u64, here: LocalSlots, slots: u32, mesh: Option<Mesh>) -> Self {
@@ -155,6 +160,7 @@ impl Workers {
             idle,
             permits,
             mesh,
+            here_too: true,
             waiting: VecDeque::from([Told::Joined { worker: HERE, joined }]),
         }
     }
@@ -242,8 +248,8 @@ impl Workers {
         match reply {
             Some(RunReply::Opened { .. }) if !mesh.is_open() => {
                 mesh.back();
-                mesh.want(here_slots(&self.here));
                 self.permits = Permits::default();
+                self.want();
                 self.resized();
                 self.waiting.push_back(Told::Notice("the node of this machine is back".to_owned()));
             }
@@ -265,6 +271,12 @@ impl Workers {
                 self.waiting.push_back(Told::Notice(notice));
             }
         }
+    }
+
+    /// Asks the node for the slots of this machine that this process can use.
+    fn want(&mut self) {
+        let slots = here_slots(&self.here);
+        self.mesh.iter_mut().filter(|_| self.here_too).for_each(|mesh| mesh.want(slots));
     }
 
     fn resized(&mut self) {

@@ -12,7 +12,8 @@ use crate::frontend::select::Selection;
 use crate::job::{Arg, Job, JobId, Ladder, Limits, Root, RootedPath};
 use crate::local::client::ClientError;
 use crate::local::run::{Open, Source};
-use crate::local::wire::{Reply, Request};
+use crate::cli::words::Shell;
+use crate::local::wire::{Peer, Reply, Request};
 use crate::node::files::Home;
 use crate::schedule::dispatch::{Estimate, Spec};
 use crate::worker::mesh::{Line, Mesh, Way};
@@ -70,6 +71,9 @@ pub enum Stays {
     /// Nobody else.
     #[error("no other peers on the network: running tests locally")]
     Alone,
+    /// Nobody of those that were named.
+    #[error("no peer has a name given with --peers")]
+    Unknown,
     /// It would not pay.
     #[error("about {0:.1} s of work, which is too little to share (--min-remote): running tests locally")]
     Little(f64),
@@ -107,7 +111,7 @@ impl Wish<'_> {
     ///
     /// # Errors
     /// Why the run stays here.
-    pub async fn connect(&self, run: u64) -> Result<Mesh, Stays> {
+    pub async fn connect(&self, run: u64, shell: &Shell) -> Result<Mesh, Stays> {
         self.allowed()?;
         let open = self.open(run)?;
         let home =
@@ -118,6 +122,15 @@ impl Wish<'_> {
             ClientError::NoNode(_) => Stays::NoNode("no node runs on this machine".to_owned()),
             other => Stays::NoNode(first_line(&other)),
         })?;
+        if !self.args.peers.is_empty()
+            && let Ok(Reply::Peers(peers)) = client.ask(Request::Peers).await
+        {
+            let unknown = unknown(&self.args.peers, &peers);
+            unknown.iter().for_each(|words| shell.warn(words));
+            if unknown.len() == self.args.peers.len() && self.args.remote_only {
+                return Err(Stays::Unknown);
+            }
+        }
         match client.ask(Request::Status).await {
             Ok(Reply::Status(status)) if status.mutual > 0 => {
                 Ok(Mesh::new(Line::to(client, way.open.clone()), Some(way)))
@@ -214,6 +227,21 @@ impl Wish<'_> {
         paths.extend(scripts(&self.workspace.join("tools")).into_iter().map(|name| format!("tools/{name}")));
         paths.into_iter().collect()
     }
+}
+
+/// What is wrong with names for which there is no peer.
+fn unknown(wanted: &[String], peers: &[Peer]) -> Vec<String> {
+    let name = |peer: &Peer| peer.label.clone().unwrap_or_else(|| peer.name.clone());
+    let known: BTreeSet<String> = peers.iter().map(name).filter(|name| !name.is_empty()).collect();
+    let strange = |wanted: &&String| {
+        !known.contains(*wanted) && !peers.iter().any(|peer| peer.key.to_string() == **wanted)
+    };
+    let words = |wanted: &String| {
+        let nearest = known.iter().min_by_key(|name| strsim::levenshtein(wanted, name));
+        let nearest = nearest.map(|name| format!("; the nearest is {name:?}")).unwrap_or_default();
+        format!("no peer is called {wanted:?}{nearest}")
+    };
+    wanted.iter().filter(strange).map(words).collect()
 }
 
 /// What a test is taken to need on this machine.

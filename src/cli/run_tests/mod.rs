@@ -68,12 +68,16 @@ enum Failure {
     Output(#[source] std::io::Error),
     #[error("the run broke off")]
     Run(#[source] std::io::Error),
+    /// Before the run began.
+    #[error("interrupted before the first test")]
+    Interrupted,
 }
 
 impl Failure {
     fn exit_code(&self, dialect: Option<Dialect>) -> u8 {
         match self {
             Failure::Config(error) => error.exit_code(dialect),
+            Failure::Interrupted => interrupted_code(dialect),
             _ if dialect.is_some_and(Dialect::is_old) => 1,
             _ => 5,
         }
@@ -136,7 +140,8 @@ fn run(
     let mut code = 0;
     let (engine, setups) = setups(&config, matches, &here, &table, shell)?;
     for setup in &setups {
-        let this = execute(&config, matches, setup, &engine, (&table, &features), shell)?;
+        let tables = (&table, &features);
+        let this = execute(&config, matches, setup, &engine, tables, lab.as_ref(), shell)?;
         code = if code == 0 { this } else { code };
         if interrupted(this, config.dialect) {
             break;
@@ -148,7 +153,7 @@ fn run(
 fn start_lab(count: u8, jobs: usize, shell: &Shell) -> Result<Lab, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Run)?;
     let slots = (jobs / usize::from(count)).max(1);
-    let lab = runtime.block_on(Lab::start(count, slots))?;
+    let lab = runtime.block_on(Lab::start(count, slots))?.ok_or(Failure::Interrupted)?;
     shell.note(&format!("{count} nodes with {slots} slots each are up, on loopback, for this run"));
     Ok(lab)
 }
@@ -165,6 +170,11 @@ fn tell(config: &Config, matches: &ArgMatches, shell: &Shell, words: &[String]) 
             shell.note(line);
         }
     }
+}
+
+/// What an interrupted run ends with.
+fn interrupted_code(dialect: Option<Dialect>) -> u8 {
+    if dialect.is_some_and(Dialect::is_old) { 2 } else { 3 }
 }
 
 fn interrupted(code: u8, dialect: Dialect) -> bool {
@@ -204,6 +214,7 @@ fn execute(
     setup: &Setup,
     engine: &Engine,
     (table, features): (&VariantTable, &Features),
+    lab: Option<&Lab>,
     shell: &Shell,
 ) -> Result<u8, Failure> {
     let roots = Roots {
@@ -265,13 +276,14 @@ fn execute(
         leading: setup.prefix.len() + engine.leading(),
     };
     let job =
-        Prepared { config, setup, matches, selection: &loaded.selection, lowering: &lowering, describe };
+        Prepared { config, lab, setup, matches, selection: &loaded.selection, lowering: &lowering, describe };
     job.perform(shell, roots.clone())
 }
 
 /// Everything one build's run needs.
 struct Prepared<'a> {
     config: &'a Config,
+    lab: Option<&'a Lab>,
     setup: &'a Setup,
     matches: &'a ArgMatches,
     selection: &'a Selection,
@@ -327,18 +339,19 @@ impl Prepared<'_> {
         let ending = runtime.block_on(async {
             let count = config.jobs.min(self.selection.cases.len().max(1));
             let run_number = random_run();
-            let mesh = self.mesh(&specs, count, run_number, shell).await;
+            let mesh = self.or_interrupted(self.mesh(&specs, count, run_number, shell)).await?;
             if mesh.is_none() && config.args.mesh.remote_only {
                 return Err(Failure::NoPeers);
             }
             let slots =
                 LocalSlots::open(count, roots, &slot_config(config.dialect)).await.map_err(Failure::Slots)?;
+            let here_too = !config.args.mesh.remote_only || specs.iter().any(|spec| spec.local_only);
             let mut workers = match mesh {
-                Some(mesh) => Workers::with_mesh(run_number, slots, mesh),
+                Some(mesh) => Workers::with_mesh(run_number, slots, mesh, here_too),
                 None => Workers::local(run_number, slots),
             };
             if config.args.mesh.lab.is_some() || config.args.mesh.remote_only {
-                workers.gather(GATHER_LIMIT).await;
+                self.or_interrupted(workers.gather(GATHER_LIMIT)).await?;
             }
             let run = Run {
                 specs,
@@ -364,7 +377,7 @@ impl Prepared<'_> {
     fn code(&self, ending: &Ending, shell: &Shell) -> u8 {
         let dialect = self.config.dialect;
         let Ending::Complete(summary, report_error) = ending else {
-            return if dialect.is_old() { 2 } else { 3 };
+            return interrupted_code(Some(dialect));
         };
         let counts = Counts {
             runs: summary.runs,
@@ -403,6 +416,14 @@ impl Prepared<'_> {
         code
     }
 
+    /// Waits for what comes before the run itself, unless the person has had enough: the lab must not be left behind.
+    async fn or_interrupted<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        match self.lab {
+            None => Ok(work.await),
+            Some(lab) => lab.unless_interrupted(work).await.ok_or(Failure::Interrupted),
+        }
+    }
+
     /// The mesh, if the run is to be shared; says why not.
     async fn mesh(&self, specs: &[Spec], slots: usize, run: u64, shell: &Shell) -> Option<Mesh> {
         let wish = Wish {
@@ -418,7 +439,7 @@ impl Prepared<'_> {
             specs,
             slots,
         };
-        match wish.connect(run).await {
+        match wish.connect(run, shell).await {
             Ok(mesh) => Some(mesh),
             Err(Stays::Wanted) => None,
             Err(why) => {

@@ -344,7 +344,7 @@ impl<'a> Entry<'a> {
             marked_slow: brief.case.slow,
             marked_heavy: (config.wording >= Wording::V126).then_some(brief.case.heavy),
         };
-        Entry { record: Record::new(&brief.case, measured, config), rest, peer: None }
+        Entry { record: Record::new(&brief.case, measured, config), rest, peer: brief.peer.as_deref() }
     }
 }
 

@@ -108,6 +108,7 @@ pub(super) struct World {
 
 fn about(identity: &Identity) -> About {
     About {
+        works: true,
         key: NodeKey::new(*identity.public().as_bytes()),
         name: identity.public().short(),
         version: "0".to_owned(),
