@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
-use testmesh_behaviours::id::NodeKey;
-use testmesh_behaviours::status::hello::{Hello, HelloRequest, HelloResponse, Platform, Rights};
+use testmesh_behaviours::id::{NodeKey, StatementId};
+use testmesh_behaviours::status::hello::{
+    Hello, HelloRequest, HelloResponse, Platform, REVOCATION_BYTES_MAX, REVOCATIONS_MAX, Rights,
+};
 use testmesh_behaviours::status::wire::{
     ADDRESSES_MAX, FETCH_MAX, Load, StatusRequest, StatusResponse, Trusted, VectorEntry,
 };
@@ -26,7 +28,7 @@ use super::peers::{Comparison, Connection, Peer, Peers};
 use super::trust::{Change, Taken, Trust};
 use crate::backend::Tier;
 use crate::local::run::RunRequest;
-use crate::local::wire::Topic;
+use crate::local::wire::{Mdns, Topic};
 
 /// How often a trusted peer's statements are compared with ours, gossip or not: the pace at which a revocation
 /// crosses a hop when nothing else works.
@@ -49,11 +51,12 @@ const CATCH_UP_EVERY: Duration = Duration::from_secs(10);
 /// How often trust is decided anew although no lease ended and nothing came: a guard, and nearly nothing.
 const DECIDE_EVERY: Duration = Duration::from_secs(60);
 
-/// How long an answer to a comparison is waited for before the next.
-const COMPARE_PATIENCE: Duration = Duration::from_secs(15);
-
-/// Peers that are compared with at that pace; with more, each has its turn less often.
+/// Peers that are compared with at that pace; with more, each has its turn less often. Turns are spread, the longest
+/// waiting first: in a mesh of any size, what a node missed it finds within [`COMPARE_EVERY`] at one of so many.
 const COMPARE_PEERS: u32 = 4;
+
+/// Every so often one of them has its turn.
+const COMPARE_PAUSE: Duration = COMPARE_EVERY.checked_div(COMPARE_PEERS).expect("not zero");
 
 /// How often a changed load is told, and peers that run our tests are asked for a sign of life.
 pub const LOAD_EVERY: Duration = Duration::from_secs(1);
@@ -78,7 +81,9 @@ pub struct About {
     /// The mesh it belongs to.
     pub mesh: String,
     /// Whether it looks for peers by multicast.
-    pub mdns: bool,
+    pub mdns: Mdns,
+    /// Whether its owner left it open where to listen.
+    pub local: bool,
     /// Its process.
     pub pid: u32,
     /// The folder with its key.
@@ -112,6 +117,8 @@ pub struct State {
     pub(super) out: Vec<Action>,
     /// What peers were last told, and when.
     told_load: (Duration, Load),
+    /// When the next comparison in turn may begin.
+    turn: Duration,
 }
 
 /// All writes of a turn in the place of the first: a peer that hands over a hundred statements costs one wait for the
@@ -158,6 +165,7 @@ impl State {
             undo: None,
             out: Vec::new(),
             told_load: (Duration::ZERO, Load::default()),
+            turn: Duration::ZERO,
         }
     }
 
@@ -165,13 +173,13 @@ impl State {
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {
         self.undo = None;
         match event {
-            Event::Listening(address) => self.listening.push(address),
-            Event::ListenEnded(address) => self.listening.retain(|known| *known != address),
+            Event::Listening(address) => self.listens(address, true),
+            Event::ListenEnded(address) => self.listens(address, false),
             Event::ListenFailed(why) => self.out.push(Action::Log(format!("a listener failed: {why}"))),
             Event::Connected { peer, address, inbound } => self.connected(peer, address, inbound, now),
             Event::Disconnected { peer, why } => self.disconnected(peer, why, now),
-            Event::Discovered { peer, address } => self.meet(peer, now).seen_at(address),
-            Event::DialFailed { peer, address, why } => self.dial_failed(peer, &address, why),
+            Event::Discovered { peer, address } => self.discovered(peer, address, now),
+            Event::DialFailed { peer, address, why } => self.dial_failed(peer, &address, why, now),
             Event::Hello { from, request, reply } => self.hello(from, request, reply, now),
             Event::HelloAnswer { from, purpose, answer } => self.hello_answer(from, &purpose, answer, now),
             Event::Status { from, request, reply } => self.status(from, request, reply, now),
@@ -237,7 +245,18 @@ impl State {
         self.peers.meet(key, now, |key| trust.given(key).any())
     }
 
+    fn listens(&mut self, address: String, there: bool) {
+        self.listening.retain(|known| *known != address);
+        if there {
+            self.listening.push(address);
+        }
+        self.clients.changed(Topic::Status);
+    }
+
     fn connected(&mut self, key: NodeKey, address: String, inbound: bool, now: Now) {
+        if !inbound {
+            self.peers.reached(&address);
+        }
         let peer = self.meet(key, now);
         if !inbound {
             peer.seen_at(address.clone());
@@ -245,6 +264,12 @@ impl State {
         peer.trouble = None;
         peer.connection = Some(Connection { address, since: now.mono, inbound });
         self.greet(key, now);
+        self.peer_changed(key);
+    }
+
+    fn discovered(&mut self, key: NodeKey, address: String, now: Now) {
+        self.meet(key, now).seen_at(address);
+        self.clients.changed(Topic::Peers);
     }
 
     fn disconnected(&mut self, key: NodeKey, why: Option<String>, now: Now) {
@@ -258,14 +283,21 @@ impl State {
         self.peer_changed(key);
     }
 
-    fn dial_failed(&mut self, key: Option<NodeKey>, address: &str, why: String) {
-        let peer = key.and_then(|key| self.peers.get_mut(&key));
+    fn dial_failed(&mut self, key: Option<NodeKey>, address: &str, why: String, now: Now) {
+        let trust = &self.trust;
+        let shown = key.filter(|key| self.peers.get(key).is_some() || trust.given(key).any());
+        let (news, topic) = match shown {
+            Some(key) => {
+                let peer = self.peers.note(key, |key| trust.given(key).any());
+                let before = peer.trouble.replace(why.clone());
+                (before.as_deref() != Some(&why), Topic::Peers)
+            }
+            None => (self.peers.not_reached(address, &why, now.unix), Topic::Status),
+        };
         // Said once, not at every try: forged records must not fill the log.
-        if peer.as_ref().is_none_or(|peer| peer.trouble.as_deref() != Some(&why)) {
+        if news {
             self.out.push(Action::Log(format!("cannot connect to {address}: {why}")));
-        }
-        if let Some(peer) = peer {
-            peer.trouble = Some(why);
+            self.clients.changed(topic);
         }
     }
 
@@ -343,16 +375,29 @@ impl State {
             (Purpose::Greeting, Err(why)) => {
                 if let Some(peer) = self.peers.get_mut(&from) {
                     peer.trouble = Some(why);
+                    self.clients.changed(Topic::Peers);
                 }
             }
+            (Purpose::Courtesy, Err(_)) => self.untold(from),
             _ => {}
+        }
+    }
+
+    /// News may not have reached a peer. It hears what we hold by our next greeting, which is due at once, and asks for what
+    /// it lacks.
+    fn untold(&mut self, key: NodeKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.behind = true;
+        if let Some((_, answered)) = peer.greeting.as_mut() {
+            *answered = false;
         }
     }
 
     /// A peer said who it is and what it lets us do.
     fn introduced(&mut self, from: NodeKey, hello: Hello, now: Now) {
         let foreign = hello.revocations;
-        let changed = self.meet(from, now).heard(hello);
+        let equal = hello.digest == self.trust.digest();
+        let (changed, shown) = self.meet(from, now).heard(hello);
         // Revocations are taken from anyone: a stranger may hold the one that matters.
         if foreign != self.trust.revocation_digest()
             && !self.mutual(&from)
@@ -360,14 +405,30 @@ impl State {
         {
             self.fetch_revocations(from, None);
         }
-        if changed {
+        if shown {
             self.peer_changed(from);
         }
         if changed && self.mutual(&from) {
             self.tell_load(from);
             self.inbound.connected(from, now, &mut self.out);
         }
-        self.compare(from, now);
+        if equal {
+            self.found_equal(from, now);
+        } else {
+            self.compare(from, now);
+        }
+    }
+
+    /// A greeting with our own digest is as good as a comparison.
+    fn found_equal(&mut self, key: NodeKey, now: Now) {
+        if !self.mutual(&key) {
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.compared = Some(Comparison::begin(peer.compared, now.mono));
+            peer.behind = false;
+        }
+        self.compared(&key);
     }
 
     fn took_load(&mut self, from: NodeKey, load: Load, now: Now) {
@@ -379,7 +440,7 @@ impl State {
         }
     }
 
-    fn fetch_revocations(&mut self, from: NodeKey, after: Option<testmesh_behaviours::id::StatementId>) {
+    fn fetch_revocations(&mut self, from: NodeKey, after: Option<StatementId>) {
         let request = HelloRequest::FetchRevocations { after };
         self.out.push(Action::SayHello { to: from, purpose: Purpose::RevocationPage, request });
     }
@@ -396,14 +457,17 @@ impl State {
             return;
         }
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        let complete = peer.compared.is_some_and(|compared| compared.complete);
-        if peer.compared.is_some_and(|past| past.open && now.mono < past.begun + COMPARE_PATIENCE) {
+        if peer.is_comparing(now.mono) {
             return;
         }
-        peer.compared = Some(Comparison { begun: now.mono, open: true, complete });
+        peer.compared = Some(Comparison::begin(peer.compared, now.mono));
         peer.behind = false;
-        let request = StatusRequest::Compare(self.trust.digest());
-        self.out.push(Action::AskStatus { to: key, purpose: Purpose::Compare, request });
+        self.ask_for_page(key, None);
+    }
+
+    fn ask_for_page(&mut self, of: NodeKey, after: Option<StatementId>) {
+        let request = StatusRequest::Compare { digest: self.trust.digest(), after };
+        self.out.push(Action::AskStatus { to: of, purpose: Purpose::Compare(after), request });
     }
 
     /// Asks a peer where others are that this node trusts and has no connection to: multicast does not reach everywhere.
@@ -436,8 +500,11 @@ impl State {
 
     fn status(&mut self, from: NodeKey, request: StatusRequest, reply: ReplyTo, now: Now) {
         let answer = match request {
-            StatusRequest::Compare(digest) if digest == self.trust.digest() => StatusResponse::Same,
-            StatusRequest::Compare(_) => StatusResponse::Vector(self.trust.vector()),
+            StatusRequest::Compare { digest, .. } if digest == self.trust.digest() => StatusResponse::Same,
+            StatusRequest::Compare { after, .. } => {
+                let (entries, more) = self.trust.page(after);
+                StatusResponse::Page { entries, more }
+            }
             StatusRequest::Fetch(ids) => StatusResponse::Statements(self.trust.fetch(&ids)),
             StatusRequest::Push(statements) => {
                 StatusResponse::Taken(self.receive_all(&statements, from, now))
@@ -459,32 +526,70 @@ impl State {
         now: Now,
     ) {
         match (purpose, answer) {
-            (Purpose::Compare, Ok(StatusResponse::Vector(theirs))) => self.reconcile(from, &theirs),
-            (Purpose::Compare, _) => self.compared(&from),
+            (Purpose::Compare(after), Ok(StatusResponse::Page { entries, more })) => {
+                self.reconcile(from, *after, &entries, more, now);
+            }
+            (Purpose::Compare(_), Ok(StatusResponse::Same)) => self.compared(&from),
             (Purpose::Fetch, Ok(StatusResponse::Statements(statements))) => {
                 let taken = self.receive_all(&statements, from, now);
-                self.compared(&from);
-                // A new snapshot may widen the circle of issuers whose statements are wanted: ask again.
-                if taken > 0 {
-                    self.compare(from, now);
-                }
+                self.turn_page(from, taken > 0, now);
             }
-            (Purpose::Fetch, _) => self.compared(&from),
+            (Purpose::Compare(_) | Purpose::Fetch, _) => self.not_compared(from),
+            (Purpose::Courtesy, Err(_)) => self.untold(from),
             (Purpose::Load, Ok(StatusResponse::Load(load))) => self.took_load(from, load, now),
             (Purpose::View, Ok(StatusResponse::View(view))) => self.look_for(&view),
             _ => {}
         }
     }
 
-    /// Fetches what we lack and want; the peer does the same in its turn.
-    fn reconcile(&mut self, from: NodeKey, theirs: &[VectorEntry]) {
+    /// Fetches what we lack and want of a page; the peer does the same in its turn.
+    fn reconcile(
+        &mut self,
+        from: NodeKey,
+        after: Option<StatementId>,
+        theirs: &[VectorEntry],
+        more: bool,
+        now: Now,
+    ) {
+        let compared = self.peers.get_mut(&from).and_then(|peer| peer.compared.as_mut());
+        // An answer that was given up on tells of another page.
+        let Some(compared) = compared.filter(|compared| compared.open && compared.after == after) else {
+            return;
+        };
+        compared.read(theirs.iter().map(|entry| entry.id), more);
         let mut wanted = self.trust.wanted(theirs, &from);
         wanted.truncate(FETCH_MAX);
         if wanted.is_empty() {
-            self.compared(&from);
+            self.turn_page(from, false, now);
         } else {
             let request = StatusRequest::Fetch(wanted);
             self.out.push(Action::AskStatus { to: from, purpose: Purpose::Fetch, request });
+        }
+    }
+
+    /// A page was dealt with: goes on to the next. After the last all are compared anew where any brought news.
+    fn turn_page(&mut self, from: NodeKey, news: bool, now: Now) {
+        let compared = self.peers.get_mut(&from).and_then(|peer| peer.compared.as_mut());
+        let Some(compared) = compared.filter(|compared| compared.open) else { return };
+        compared.news |= news;
+        let news = compared.news;
+        if compared.turn(now.mono) {
+            let after = compared.after;
+            self.ask_for_page(from, after);
+            return;
+        }
+        self.compared(&from);
+        if news {
+            self.compare(from, now);
+        }
+    }
+
+    /// A comparison came to no end: it is tried again soon.
+    fn not_compared(&mut self, key: NodeKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.behind = true;
+        if let Some(compared) = peer.compared.as_mut() {
+            compared.open = false;
         }
     }
 
@@ -581,9 +686,10 @@ impl State {
                 }
                 let request = StatusRequest::Push(statements.clone());
                 self.out.push(Action::AskStatus { to, purpose: Purpose::Courtesy, request });
-            } else if !revocations.is_empty() {
-                let request = HelloRequest::Revocations(revocations.clone());
-                self.out.push(Action::SayHello { to, purpose: Purpose::Courtesy, request });
+            } else {
+                let messages = revocation_messages(&revocations).map(HelloRequest::Revocations);
+                let say = |request| Action::SayHello { to, purpose: Purpose::Courtesy, request };
+                self.out.extend(messages.map(say));
             }
         }
     }
@@ -601,20 +707,7 @@ impl State {
             self.caught_up = now.mono;
             self.out.push(Action::CatchUp);
         }
-        // In a large mesh every pair is compared less often; statements need few hops, and news is pushed anyway.
-        let connected = u32::try_from(self.peers.connected().count()).unwrap_or(u32::MAX);
-        let every = COMPARE_EVERY * (connected / COMPARE_PEERS).max(1);
-        let due = |peer: &Peer| {
-            let every = if peer.behind { COMPARE_EVERY } else { every };
-            peer.compared.is_none_or(|past| now.mono >= past.begun + every)
-        };
-        let stale: Vec<NodeKey> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.connection.is_some() && due(peer))
-            .map(|(key, _)| *key)
-            .collect();
-        stale.into_iter().for_each(|key| self.compare(key, now));
+        self.compare_in_turn(now);
         // A greeting that was lost is said again, because everything else waits for it; an answered one now and then,
         // because two that cross may arrive in the wrong order.
         let due = |peer: &Peer| {
@@ -627,6 +720,30 @@ impl State {
         self.inbound.tick(now, &mut self.out);
         self.outbound.tick(now, &mut self.out);
         self.exchange_load(now);
+    }
+
+    /// Compares with all that are behind, and with so many others as have their turn.
+    fn compare_in_turn(&mut self, now: Now) {
+        let begun = |peer: &Peer| peer.compared.map(|past| past.begun);
+        let due = |peer: &Peer| begun(peer).is_none_or(|begun| now.mono >= begun + COMPARE_EVERY);
+        let waiting = |(key, peer): &(&NodeKey, &Peer)| {
+            peer.connection.is_some() && due(peer) && !peer.is_comparing(now.mono) && self.mutual(key)
+        };
+        let waiting = self.peers.iter().filter(waiting);
+        let mut waiting: Vec<_> =
+            waiting.map(|(key, peer)| (!peer.behind, begun(peer), *key < self.about.key, *key)).collect();
+        waiting.sort_unstable();
+        // Turns that nobody took are not saved up.
+        self.turn = self.turn.max(now.mono.saturating_sub(COMPARE_EVERY));
+        for (in_turn, _, _, key) in waiting {
+            if in_turn && self.turn > now.mono {
+                break;
+            }
+            if in_turn {
+                self.turn += COMPARE_PAUSE;
+            }
+            self.compare(key, now);
+        }
     }
 
     /// Tells trusted peers a changed load; peers of a run of ours are asked for a sign of life.
@@ -803,6 +920,21 @@ impl State {
     }
 }
 
+/// Revocations in as few messages as strangers may send.
+fn revocation_messages(all: &[ByteBuf]) -> impl Iterator<Item = Vec<ByteBuf>> {
+    let fits = |message: &[ByteBuf]| {
+        let bytes: usize = message.iter().map(|one| one.len()).sum();
+        message.len() <= REVOCATIONS_MAX && bytes <= REVOCATION_BYTES_MAX
+    };
+    let mut rest = all;
+    std::iter::from_fn(move || {
+        let most = (1..=rest.len()).take_while(|count| fits(&rest[..*count])).last()?;
+        let (message, behind) = rest.split_at(most);
+        rest = behind;
+        Some(message.to_vec())
+    })
+}
+
 /// How long a peer takes for what takes this machine 1000, by what both claim; 1000 where one of them does not say.
 /// A first guess: a run learns better.
 fn slowness(own: u32, peer: u32) -> u32 {
@@ -810,3 +942,6 @@ fn slowness(own: u32, peer: u32) -> u32 {
     let slowness = u64::from(own) * 1000 / u64::from(peer.max(1));
     if known { u32::try_from(slowness).unwrap_or(u32::MAX).max(1) } else { 1000 }
 }
+
+#[cfg(test)]
+mod tests;
