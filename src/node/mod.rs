@@ -4,6 +4,7 @@ pub mod answers;
 pub mod clients;
 pub mod driver;
 pub mod event;
+mod exchange;
 pub mod files;
 pub mod inbound;
 pub mod keep;

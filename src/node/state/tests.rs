@@ -1,3 +1,5 @@
+//! One node, told what happens, without network or disk.
+
 use std::sync::Arc;
 
 use testmesh_behaviours::id::Digest;
@@ -6,6 +8,7 @@ use testmesh_keys::identity::Identity;
 use testmesh_keys::keyring::{Keyring, Seed};
 use testmesh_keys::policy::Policy;
 
+use super::super::exchange::{COMPARE_PEERS, revocation_messages};
 use super::*;
 use crate::local::wire::{self, Approve, Key, Reply, Request, Status, Who};
 

@@ -31,8 +31,9 @@ const SETTLING_TURN: Duration = Duration::from_millis(2500);
 const REST: usize = 20;
 /// It must come to rest within so many.
 const SETTLING_MAX: usize = 300;
-/// Messages may cause messages, so often within one turn; then they must have died down.
-const ROUNDS: usize = 60;
+/// Messages may cause messages, so often within one turn; then they must have died down. Two comparisons of as many pages
+/// as there are in a test.
+const ROUNDS: usize = 200;
 
 /// One node.
 pub(super) struct Node {
