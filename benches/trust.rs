@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use testmesh::backend::Tier;
-use testmesh::local::wire::{Approve, Key, Reason, Request, Revoke, Rights, Who};
+use testmesh::local::wire::{Approve, Key, Mdns, Reason, Request, Revoke, Rights, Who};
 use testmesh::node::event::{Action, Client, Event, GossipRef, Judgement, Now, Purpose, ReplyTo};
 use testmesh::node::state::{About, State};
 use testmesh::node::trust::Trust;
@@ -423,7 +423,8 @@ fn about(key: NodeKey) -> About {
         speed: 1000,
         tier: Tier::Contained,
         mesh: "sim".to_owned(),
-        mdns: false,
+        mdns: Mdns::Off,
+        local: false,
         pid: 1,
         home: String::new(),
         accept_unsandboxed: false,

@@ -163,7 +163,7 @@ pub enum Event {
     DialFailed {
         /// Whom it was for, where known.
         peer: Option<PeerId>,
-        /// The last address tried, where there was one.
+        /// The last address tried, where there was one; without the peer it names.
         address: Option<Multiaddr>,
         /// Why.
         why: DialFailure,

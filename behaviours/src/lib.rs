@@ -14,7 +14,7 @@
 //!
 //! # async fn run(secret: [u8; 32]) -> Result<(), StartError> {
 //! let mut config = NetworkConfig::new(secret, "lab");
-//! config.listen.push("/ip4/0.0.0.0/tcp/0".parse().expect("an address"));
+//! config.local = true;
 //! config.mdns = true;
 //! let mut network = Network::new(config)?;
 //! loop {
@@ -51,7 +51,7 @@
 //! |---|---|---|---|---|
 //! | `/testmesh/hello/1` | anybody connected | 16 KiB / 16 KiB | 4 | 5 s |
 //! | identify, ping | anybody connected | 4 KiB; 32 bytes | 1 | two missed pings close |
-//! | `/testmesh/status/1` | trusted | 512 KiB / 1 MiB | 16 | 10 s |
+//! | `/testmesh/status/2` | trusted | 512 KiB / 1 MiB | 16 | 10 s |
 //! | `/testmesh/work/1` | trusted | 1 MiB + 64 KiB / 256 KiB | 32 | 20 s |
 //! | `/testmesh/blob/1` | trusted | frames of 1 KiB, then raw bytes | 64 each way | no limit |
 //! | gossipsub `testmesh/statements/1` | both trust each other | 32 KiB | 1 each way | judged within 10 s |
@@ -67,6 +67,7 @@
 //! half from one address ([`mesh`]), so strangers never take the room of trusted peers. Multicast records are hints:
 //! only of own subnets, 256 addresses, 4 a peer, 4 dials of strangers a second ([`discovery`]).
 
+pub mod address;
 pub mod admission;
 mod alarm;
 pub mod blobs;

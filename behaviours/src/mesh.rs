@@ -16,7 +16,7 @@ use libp2p::{StreamProtocol, identify, ping};
 use crate::admission::gate::Gated;
 use crate::admission::{Admission, Trust};
 use crate::blobs::Streams;
-use crate::discovery::multicast::{Multicast, multicast};
+use crate::discovery::multicast::Multicast;
 use crate::discovery::{Dialer, Subnets};
 use crate::gossip::{Gossip, gossip};
 use crate::network::{NetworkConfig, StartError};
@@ -111,7 +111,12 @@ impl Mesh {
     ///
     /// # Errors
     /// Which part cannot be set up.
-    pub(crate) fn new(keypair: &Keypair, config: &NetworkConfig, trust: &Trust) -> Result<Self, StartError> {
+    pub(crate) fn new(
+        keypair: &Keypair,
+        config: &NetworkConfig,
+        trust: &Trust,
+        mdns: Multicast,
+    ) -> Result<Self, StartError> {
         let identify = identify::Config::new(IDENTIFY.to_owned(), keypair.public())
             .with_agent_version(config.agent.clone())
             .with_interval(IDENTIFY_INTERVAL)
@@ -123,7 +128,7 @@ impl Mesh {
         Ok(Self {
             limits: limits(),
             admission: Admission::new(trust.clone()),
-            mdns: multicast(keypair.public().to_peer_id(), config.mdns),
+            mdns,
             dialer: Dialer::new(keypair.public().to_peer_id(), subnets),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),

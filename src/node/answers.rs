@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use testmesh_behaviours::address;
 use testmesh_behaviours::id::NodeKey;
 use testmesh_behaviours::status::hello;
 use testmesh_behaviours::status::wire as mesh;
@@ -16,9 +17,18 @@ use super::state::State;
 use super::trust;
 use crate::backend::Tier;
 use crate::local::wire::{
-    Conflict, Denial, Hop, HopKind, Key, Load, Mdns, Named, Path, Peer, Platform, Reason, Recovery, Refusal,
-    Retirement, Rights, Root, RootAge, Seen, Snapshot, SnapshotEntry, Standing, Status, Trust, Why,
+    Conflict, Denial, Hop, HopKind, Key, Load, Named, Path, Peer, Platform, Reason, Recovery, Refusal,
+    Retirement, Rights, Root, RootAge, Seen, Snapshot, SnapshotEntry, Standing, Status, Trust, Unreached,
+    Why,
 };
+
+/// Where the settings leave it to the node where to listen, and it found nothing.
+const NOT_REACHABLE: &str = "only this machine can connect: no interface has a private or link-local address that others \
+                             can dial (`listen` in the settings names addresses of any kind)";
+
+fn reaches_others(address: &str) -> bool {
+    address.parse().is_ok_and(|address| address::reaches_others(&address))
+}
 
 pub(super) fn rights(bits: u8) -> Rights {
     Rights { submit: bits & 1 != 0, work: bits & 2 != 0 }
@@ -81,7 +91,7 @@ impl State {
             home: self.about.home.clone(),
             uptime: now.mono.as_secs(),
             listen: self.listening.clone(),
-            mdns: if self.about.mdns { Mdns::On } else { Mdns::Off },
+            mdns: self.about.mdns.clone(),
             load: load(&self.load()),
             containment: match self.about.tier {
                 Tier::Contained => "Landlock, seccomp, limits".to_owned(),
@@ -93,10 +103,20 @@ impl State {
             trusted: small(self.trust.trusted().len()),
             connected: small(self.peers.connected().count()),
             mutual: small(self.peers.connected().filter(|key| self.mutual(key)).count()),
-            statements: small(self.trust.vector().len()),
+            statements: small(self.trust.statements()),
             recovery: if keyring.recovery().is_some() { Recovery::Waiting } else { Recovery::No },
+            unreached: self.unreached(now),
             warnings: self.warnings(now),
         }
+    }
+
+    fn unreached(&self, now: Now) -> Vec<Unreached> {
+        let shown = |one: &super::peers::Unreached| Unreached {
+            address: one.address.clone(),
+            why: one.why.clone(),
+            age: now.unix.saturating_sub(one.at),
+        };
+        self.peers.unreached().iter().map(shown).collect()
     }
 
     fn warnings(&self, now: Now) -> Vec<String> {
@@ -107,6 +127,8 @@ impl State {
         }
         if self.listening.is_empty() {
             warnings.push("nobody can connect: no address is listened on".to_owned());
+        } else if self.about.local && !self.listening.iter().any(|address| reaches_others(address)) {
+            warnings.push(NOT_REACHABLE.to_owned());
         }
         warnings
             .extend(self.trust.keyring().warnings(now.unix).into_iter().map(|warning| self.words(warning)));
@@ -215,7 +237,7 @@ impl State {
                 .why(key, now.unix)
                 .map_or(Standing::Stranger, |why| self.standing(&why, now)),
         };
-        self.peers.iter().map(seen).collect()
+        self.peers.iter().filter(|(_, peer)| peer.last_seen > 0).map(seen).collect()
     }
 
     fn standing(&self, why: &closure::Why, now: Now) -> Standing {

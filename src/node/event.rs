@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use testmesh_behaviours::id::NodeKey;
+use testmesh_behaviours::id::{NodeKey, StatementId};
 use testmesh_behaviours::status::hello::{HelloRequest, HelloResponse};
 use testmesh_behaviours::status::wire::{StatusRequest, StatusResponse};
 use testmesh_behaviours::work::message::{RunId, RunOpen, WorkRequest, WorkResponse};
@@ -56,8 +56,8 @@ pub enum Purpose {
     RevocationPage,
     /// Nothing depends on the answer.
     Courtesy,
-    /// Are our sets equal?
-    Compare,
+    /// Are our sets equal? If not, what does it hold behind this name?
+    Compare(Option<StatementId>),
     /// Statements we lack.
     Fetch,
     /// How busy?

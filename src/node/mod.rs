@@ -5,6 +5,7 @@ pub mod batches;
 pub mod clients;
 pub mod driver;
 pub mod event;
+mod exchange;
 pub mod files;
 pub mod inbound;
 pub mod keep;

@@ -6,6 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use testmesh_behaviours::Multiaddr;
+pub use testmesh_behaviours::address::undialable;
+use testmesh_behaviours::address::unlistenable;
 
 /// Bytes of the name of a node, as the mesh allows.
 pub const NAME_MAX: usize = 64;
@@ -26,7 +29,7 @@ pub struct Settings {
     pub name: String,
     /// Nodes of differently named meshes do not meet.
     pub mesh: String,
-    /// Multiaddresses to listen on; empty for all private and link-local addresses of this host.
+    /// Multiaddresses to listen on; empty for any free port of all private and link-local addresses of this host.
     pub listen: Vec<String>,
     /// Multiaddresses of peers that multicast does not find.
     pub peers: Vec<String>,
@@ -109,11 +112,13 @@ fn fault(settings: &Settings) -> Option<(&'static str, String)> {
             return Some((setting, why));
         }
     }
-    for (setting, list) in [("listen", &settings.listen), ("peers", &settings.peers)] {
+    let lists: [(_, _, Fault); 2] =
+        [("listen", &settings.listen, unlistenable), ("peers", &settings.peers, undialable)];
+    for (setting, list, fault) in lists {
         if list.len() > ADDRESSES_MAX {
             return Some((setting, format!("has {} addresses, {ADDRESSES_MAX} are allowed", list.len())));
         }
-        if let Some(why) = list.iter().find_map(|address| bad_address(address)) {
+        if let Some(why) = list.iter().find_map(|address| bad_address(address, fault)) {
             return Some((setting, why));
         }
     }
@@ -121,11 +126,16 @@ fn fault(settings: &Settings) -> Option<(&'static str, String)> {
     slots.map(|slots| ("slots", format!("is {slots}; 1 to {SLOTS_MAX} are possible")))
 }
 
-fn bad_address(text: &str) -> Option<String> {
-    let error = text.parse::<libp2p::Multiaddr>().err()?;
-    Some(format!(
-        "holds {text:?}, which is no multiaddress ({error}); one looks like /ip4/192.168.1.7/tcp/4001"
-    ))
+/// What is wrong with an address, in words that follow it.
+type Fault = fn(&Multiaddr) -> Option<&'static str>;
+
+fn bad_address(text: &str, fault: Fault) -> Option<String> {
+    match text.parse() {
+        Ok(address) => fault(&address).map(|why| format!("holds {text:?}, which {why}")),
+        Err(error) => Some(format!(
+            "holds {text:?}, which is no multiaddress ({error}); one looks like /ip4/192.168.1.7/tcp/4001"
+        )),
+    }
 }
 
 fn bad_name(text: &str, most: usize) -> Option<String> {
@@ -240,6 +250,8 @@ mod tests {
         insta::assert_snapshot!(check("mesh = \"a\\u001bb\""), @"/home/config.toml: mesh holds control characters");
         insta::assert_snapshot!(check("slots = 0"), @"/home/config.toml: slots is 0; 1 to 1024 are possible");
         insta::assert_snapshot!(check("listen = [\"192.168.1.7:4001\"]"), @r#"/home/config.toml: listen holds "192.168.1.7:4001", which is no multiaddress (invalid multiaddr); one looks like /ip4/192.168.1.7/tcp/4001"#);
+        insta::assert_snapshot!(check("peers = [\"/dns4/desk/tcp/4001\"]"), @r#"/home/config.toml: peers holds "/dns4/desk/tcp/4001", which is a host name, and nodes look up none: use /ip4/ or /ip6/"#);
+        insta::assert_snapshot!(check("listen = [\"/ip4/10.0.0.1/udp/1/quic-v1\"]"), @r#"/home/config.toml: listen holds "/ip4/10.0.0.1/udp/1/quic-v1", which has no /tcp/ port, and nodes speak nothing else"#);
         insta::assert_snapshot!(fresh(Some(&"a".repeat(65)), None).unwrap_err(), @"the name has 65 bytes, 64 are allowed");
     }
 }

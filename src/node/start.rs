@@ -20,7 +20,7 @@ use super::trust::Trust;
 use crate::backend::{BackendError, Containment, Environment, Roots, Slot, SlotConfig, Targets, Tier};
 use crate::job::{Arg, Exit, Job, JobId, Ladder, Limits, Root, RootedPath, Status};
 use crate::local::server::{BindError, Server};
-use crate::local::wire::{Key, ServerHello, VERSION};
+use crate::local::wire::{Key, Mdns, ServerHello, VERSION};
 use crate::worker::local::LocalSlots;
 
 /// Why a node does not start.
@@ -77,7 +77,8 @@ pub async fn run(home: &Home, end: impl Future<Output = ()>) -> Result<(), NodeE
         );
     }
     let count = settings.slots.map_or_else(cores, usize::from);
-    let about = About { works: work, ..about(home, &settings, key, count, tier, warnings) };
+    let mdns = multicast(&settings, &network);
+    let about = About { works: work, ..about(home, &settings, key, count, tier, mdns, warnings) };
     let nowhere = Roots {
         workspace: PathBuf::new(),
         build: PathBuf::new(),
@@ -127,6 +128,7 @@ fn about(
     key: NodeKey,
     slots: usize,
     tier: Tier,
+    mdns: Mdns,
     warnings: Vec<String>,
 ) -> About {
     About {
@@ -139,7 +141,8 @@ fn about(
         works: true,
         tier,
         mesh: settings.mesh.clone(),
-        mdns: settings.mdns,
+        mdns,
+        local: settings.listen.is_empty(),
         pid: std::process::id(),
         home: home.keys().display().to_string(),
         accept_unsandboxed: settings.accept_unsandboxed,
@@ -147,15 +150,22 @@ fn about(
     }
 }
 
-/// Listens where the owner says, else on every address of this host; the network itself drops public ones.
+/// Whether others are found by themselves.
+fn multicast(settings: &Settings, network: &Network) -> Mdns {
+    match network.no_multicast() {
+        _ if !settings.mdns => Mdns::Off,
+        None => Mdns::On,
+        Some(why) => Mdns::Failed(why.to_owned()),
+    }
+}
+
+/// Listens where the owner says, else on this host's private and link-local addresses.
 fn network_config(settings: &Settings, secret: [u8; 32]) -> NetworkConfig {
     let parse =
         |list: &[String]| list.iter().filter_map(|text| text.parse::<Multiaddr>().ok()).collect::<Vec<_>>();
     let mut config = NetworkConfig::new(secret, settings.mesh.clone());
     config.listen = parse(&settings.listen);
-    if config.listen.is_empty() {
-        config.listen = parse(&["/ip4/0.0.0.0/tcp/0".to_owned(), "/ip6/::/tcp/0".to_owned()]);
-    }
+    config.local = settings.listen.is_empty();
     config.fixed = parse(&settings.peers);
     config.mdns = settings.mdns;
     config.gossip = settings.gossip;

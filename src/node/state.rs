@@ -9,11 +9,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
-use testmesh_behaviours::id::NodeKey;
+use testmesh_behaviours::id::{NodeKey, StatementId};
 use testmesh_behaviours::status::hello::{Hello, HelloRequest, HelloResponse, Platform, Rights};
-use testmesh_behaviours::status::wire::{
-    ADDRESSES_MAX, FETCH_MAX, Load, StatusRequest, StatusResponse, Trusted, VectorEntry,
-};
+use testmesh_behaviours::status::wire::{ADDRESSES_MAX, Load, StatusRequest, StatusResponse, Trusted};
 use testmesh_behaviours::work::message::{Refusal, WorkRequest, WorkResponse};
 use testmesh_behaviours::work::offer::{OfferError, SignedOffer};
 
@@ -22,15 +20,11 @@ use super::event::{Action, Client, ClientId, Event, Judgement, Now, Purpose, Rep
 use super::inbound::Inbound;
 use super::outbound::{self, Candidate, Outbound};
 use super::pace::Pace;
-use super::peers::{Comparison, Connection, Peer, Peers};
+use super::peers::{Connection, Peer, Peers};
 use super::trust::{Change, Taken, Trust};
 use crate::backend::Tier;
 use crate::local::run::RunRequest;
-use crate::local::wire::Topic;
-
-/// How often a trusted peer's statements are compared with ours, gossip or not: the pace at which a revocation
-/// crosses a hop when nothing else works.
-const COMPARE_EVERY: Duration = Duration::from_secs(5);
+use crate::local::wire::{Mdns, Topic};
 
 /// How long a greeting waits for its answer before it is said again.
 const GREET_AGAIN: Duration = Duration::from_secs(5);
@@ -38,22 +32,11 @@ const GREET_AGAIN: Duration = Duration::from_secs(5);
 /// How often an answered greeting is repeated.
 const GREET_EVERY: Duration = Duration::from_secs(30);
 
-/// Peers, next in the order of keys, to whom snapshots of others are passed on by hand. Their issuer tells everybody it
-/// is connected to, gossip and comparisons do the rest: if all told all, a mesh that starts would cost the cube of its
-/// size. Revocations go to everybody.
-const FORWARD_MAX: usize = 4;
-
 /// How often it is tried to write what could not be written.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(10);
 
 /// How often trust is decided anew although no lease ended and nothing came: a guard, and nearly nothing.
 const DECIDE_EVERY: Duration = Duration::from_secs(60);
-
-/// How long an answer to a comparison is waited for before the next.
-const COMPARE_PATIENCE: Duration = Duration::from_secs(15);
-
-/// Peers that are compared with at that pace; with more, each has its turn less often.
-const COMPARE_PEERS: u32 = 4;
 
 /// How often a changed load is told, and peers that run our tests are asked for a sign of life.
 pub const LOAD_EVERY: Duration = Duration::from_secs(1);
@@ -80,7 +63,9 @@ pub struct About {
     /// The mesh it belongs to.
     pub mesh: String,
     /// Whether it looks for peers by multicast.
-    pub mdns: bool,
+    pub mdns: Mdns,
+    /// Whether its owner left it open where to listen.
+    pub local: bool,
     /// Its process.
     pub pid: u32,
     /// The folder with its key.
@@ -114,6 +99,8 @@ pub struct State {
     pub(super) out: Vec<Action>,
     /// What peers were last told, and when.
     told_load: (Duration, Load),
+    /// When the next comparison in turn may begin.
+    pub(super) turn: Duration,
 }
 
 /// All writes of a turn in the place of the first: a peer that hands over a hundred statements costs one wait for the
@@ -160,6 +147,7 @@ impl State {
             undo: None,
             out: Vec::new(),
             told_load: (Duration::ZERO, Load::default()),
+            turn: Duration::ZERO,
         }
     }
 
@@ -167,13 +155,13 @@ impl State {
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {
         self.undo = None;
         match event {
-            Event::Listening(address) => self.listening.push(address),
-            Event::ListenEnded(address) => self.listening.retain(|known| *known != address),
+            Event::Listening(address) => self.listens(address, true),
+            Event::ListenEnded(address) => self.listens(address, false),
             Event::ListenFailed(why) => self.out.push(Action::Log(format!("a listener failed: {why}"))),
             Event::Connected { peer, address, inbound } => self.connected(peer, address, inbound, now),
             Event::Disconnected { peer, why } => self.disconnected(peer, why, now),
-            Event::Discovered { peer, address } => self.meet(peer, now).seen_at(address),
-            Event::DialFailed { peer, address, why } => self.dial_failed(peer, &address, why),
+            Event::Discovered { peer, address } => self.discovered(peer, address, now),
+            Event::DialFailed { peer, address, why } => self.dial_failed(peer, &address, why, now),
             Event::Hello { from, request, reply } => self.hello(from, request, reply, now),
             Event::HelloAnswer { from, purpose, answer } => self.hello_answer(from, &purpose, answer, now),
             Event::Status { from, request, reply } => self.status(from, request, reply, now),
@@ -239,7 +227,18 @@ impl State {
         self.peers.meet(key, now, |key| trust.given(key).any())
     }
 
+    fn listens(&mut self, address: String, there: bool) {
+        self.listening.retain(|known| *known != address);
+        if there {
+            self.listening.push(address);
+        }
+        self.clients.changed(Topic::Status);
+    }
+
     fn connected(&mut self, key: NodeKey, address: String, inbound: bool, now: Now) {
+        if !inbound {
+            self.peers.reached(&address);
+        }
         let peer = self.meet(key, now);
         if !inbound {
             peer.seen_at(address.clone());
@@ -247,6 +246,12 @@ impl State {
         peer.trouble = None;
         peer.connection = Some(Connection { address, since: now.mono, inbound });
         self.greet(key, now);
+        self.peer_changed(key);
+    }
+
+    fn discovered(&mut self, key: NodeKey, address: String, now: Now) {
+        self.meet(key, now).seen_at(address);
+        self.clients.changed(Topic::Peers);
     }
 
     fn disconnected(&mut self, key: NodeKey, why: Option<String>, now: Now) {
@@ -260,14 +265,21 @@ impl State {
         self.peer_changed(key);
     }
 
-    fn dial_failed(&mut self, key: Option<NodeKey>, address: &str, why: String) {
-        let peer = key.and_then(|key| self.peers.get_mut(&key));
+    fn dial_failed(&mut self, key: Option<NodeKey>, address: &str, why: String, now: Now) {
+        let trust = &self.trust;
+        let shown = key.filter(|key| self.peers.get(key).is_some() || trust.given(key).any());
+        let (news, topic) = match shown {
+            Some(key) => {
+                let peer = self.peers.note(key, |key| trust.given(key).any());
+                let before = peer.trouble.replace(why.clone());
+                (before.as_deref() != Some(&why), Topic::Peers)
+            }
+            None => (self.peers.not_reached(address, &why, now.unix), Topic::Status),
+        };
         // Said once, not at every try: forged records must not fill the log.
-        if peer.as_ref().is_none_or(|peer| peer.trouble.as_deref() != Some(&why)) {
+        if news {
             self.out.push(Action::Log(format!("cannot connect to {address}: {why}")));
-        }
-        if let Some(peer) = peer {
-            peer.trouble = Some(why);
+            self.clients.changed(topic);
         }
     }
 
@@ -345,8 +357,10 @@ impl State {
             (Purpose::Greeting, Err(why)) => {
                 if let Some(peer) = self.peers.get_mut(&from) {
                     peer.trouble = Some(why);
+                    self.clients.changed(Topic::Peers);
                 }
             }
+            (Purpose::Courtesy, Err(_)) => self.untold(from),
             _ => {}
         }
     }
@@ -354,7 +368,8 @@ impl State {
     /// A peer said who it is and what it lets us do.
     fn introduced(&mut self, from: NodeKey, hello: Hello, now: Now) {
         let foreign = hello.revocations;
-        let changed = self.meet(from, now).heard(hello);
+        let equal = hello.digest == self.trust.digest();
+        let (changed, shown) = self.meet(from, now).heard(hello);
         // Revocations are taken from anyone: a stranger may hold the one that matters.
         if foreign != self.trust.revocation_digest()
             && !self.mutual(&from)
@@ -362,14 +377,18 @@ impl State {
         {
             self.fetch_revocations(from, None);
         }
-        if changed {
+        if shown {
             self.peer_changed(from);
         }
         if changed && self.mutual(&from) {
             self.tell_load(from);
             self.inbound.connected(from, now, &mut self.out);
         }
-        self.compare(from, now);
+        if equal {
+            self.found_equal(from, now);
+        } else {
+            self.compare(from, now);
+        }
     }
 
     fn took_load(&mut self, from: NodeKey, load: Load, now: Now) {
@@ -381,7 +400,7 @@ impl State {
         }
     }
 
-    fn fetch_revocations(&mut self, from: NodeKey, after: Option<testmesh_behaviours::id::StatementId>) {
+    fn fetch_revocations(&mut self, from: NodeKey, after: Option<StatementId>) {
         let request = HelloRequest::FetchRevocations { after };
         self.out.push(Action::SayHello { to: from, purpose: Purpose::RevocationPage, request });
     }
@@ -392,24 +411,8 @@ impl State {
         gives && self.trust.given(key).any()
     }
 
-    /// Begins to compare statements with a peer, unless that is under way.
-    fn compare(&mut self, key: NodeKey, now: Now) {
-        if !self.mutual(&key) {
-            return;
-        }
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        let complete = peer.compared.is_some_and(|compared| compared.complete);
-        if peer.compared.is_some_and(|past| past.open && now.mono < past.begun + COMPARE_PATIENCE) {
-            return;
-        }
-        peer.compared = Some(Comparison { begun: now.mono, open: true, complete });
-        peer.behind = false;
-        let request = StatusRequest::Compare(self.trust.digest());
-        self.out.push(Action::AskStatus { to: key, purpose: Purpose::Compare, request });
-    }
-
     /// Asks a peer where others are that this node trusts and has no connection to: multicast does not reach everywhere.
-    fn ask_around(&mut self, of: NodeKey) {
+    pub(super) fn ask_around(&mut self, of: NodeKey) {
         let connected = |key: &NodeKey| self.peers.get(key).is_some_and(|peer| peer.connection.is_some());
         let mut trusted = self.trust.trusted().into_iter().filter(|(key, _)| *key != self.about.key);
         if trusted.any(|(key, _)| !connected(&key)) {
@@ -428,18 +431,13 @@ impl State {
         }
     }
 
-    fn compared(&mut self, key: &NodeKey) {
-        if let Some(compared) = self.peers.get_mut(key).and_then(|peer| peer.compared.as_mut()) {
-            compared.open = false;
-            compared.complete = true;
-        }
-        self.ask_around(*key);
-    }
-
     fn status(&mut self, from: NodeKey, request: StatusRequest, reply: ReplyTo, now: Now) {
         let answer = match request {
-            StatusRequest::Compare(digest) if digest == self.trust.digest() => StatusResponse::Same,
-            StatusRequest::Compare(_) => StatusResponse::Vector(self.trust.vector()),
+            StatusRequest::Compare { digest, .. } if digest == self.trust.digest() => StatusResponse::Same,
+            StatusRequest::Compare { after, .. } => {
+                let (entries, more) = self.trust.page(after);
+                StatusResponse::Page { entries, more }
+            }
             StatusRequest::Fetch(ids) => StatusResponse::Statements(self.trust.fetch(&ids)),
             StatusRequest::Push(statements) => {
                 StatusResponse::Taken(self.receive_all(&statements, from, now))
@@ -461,32 +459,19 @@ impl State {
         now: Now,
     ) {
         match (purpose, answer) {
-            (Purpose::Compare, Ok(StatusResponse::Vector(theirs))) => self.reconcile(from, &theirs),
-            (Purpose::Compare, _) => self.compared(&from),
+            (Purpose::Compare(after), Ok(StatusResponse::Page { entries, more })) => {
+                self.reconcile(from, *after, &entries, more, now);
+            }
+            (Purpose::Compare(_), Ok(StatusResponse::Same)) => self.compared(&from),
             (Purpose::Fetch, Ok(StatusResponse::Statements(statements))) => {
                 let taken = self.receive_all(&statements, from, now);
-                self.compared(&from);
-                // A new snapshot may widen the circle of issuers whose statements are wanted: ask again.
-                if taken > 0 {
-                    self.compare(from, now);
-                }
+                self.turn_page(from, taken > 0, now);
             }
-            (Purpose::Fetch, _) => self.compared(&from),
+            (Purpose::Compare(_) | Purpose::Fetch, _) => self.not_compared(from),
+            (Purpose::Courtesy, Err(_)) => self.untold(from),
             (Purpose::Load, Ok(StatusResponse::Load(load))) => self.took_load(from, load, now),
             (Purpose::View, Ok(StatusResponse::View(view))) => self.look_for(&view),
             _ => {}
-        }
-    }
-
-    /// Fetches what we lack and want; the peer does the same in its turn.
-    fn reconcile(&mut self, from: NodeKey, theirs: &[VectorEntry]) {
-        let mut wanted = self.trust.wanted(theirs, &from);
-        wanted.truncate(FETCH_MAX);
-        if wanted.is_empty() {
-            self.compared(&from);
-        } else {
-            let request = StatusRequest::Fetch(wanted);
-            self.out.push(Action::AskStatus { to: from, purpose: Purpose::Fetch, request });
         }
     }
 
@@ -561,35 +546,6 @@ impl State {
         }
     }
 
-    /// Passes new statements on: to all trusted neighbours by gossip and by hand, and revocations to strangers, too.
-    fn spread(&mut self, news: &[super::trust::News], giver: Option<NodeKey>) {
-        if news.is_empty() {
-            return;
-        }
-        news.iter().for_each(|news| self.out.push(Action::Announce(news.bytes.clone())));
-        let all: Vec<ByteBuf> = news.iter().map(|news| ByteBuf::from(news.bytes.clone())).collect();
-        let revocations: Vec<ByteBuf> = news
-            .iter()
-            .filter(|news| news.revocation)
-            .map(|news| ByteBuf::from(news.bytes.clone()))
-            .collect();
-        let connected = self.peers.connected().filter(|key| Some(*key) != giver);
-        let (before, behind): (Vec<NodeKey>, Vec<NodeKey>) = connected.partition(|key| *key < self.about.key);
-        for (place, to) in behind.into_iter().chain(before).enumerate() {
-            if self.mutual(&to) {
-                let statements = if giver.is_none() || place < FORWARD_MAX { &all } else { &revocations };
-                if statements.is_empty() {
-                    continue;
-                }
-                let request = StatusRequest::Push(statements.clone());
-                self.out.push(Action::AskStatus { to, purpose: Purpose::Courtesy, request });
-            } else if !revocations.is_empty() {
-                let request = HelloRequest::Revocations(revocations.clone());
-                self.out.push(Action::SayHello { to, purpose: Purpose::Courtesy, request });
-            }
-        }
-    }
-
     fn tick(&mut self, now: Now) {
         // All that trust depends on besides time was decided when it came. A clock put back makes leases longer.
         let decided = self.decided;
@@ -603,20 +559,7 @@ impl State {
             self.caught_up = now.mono;
             self.out.push(Action::CatchUp);
         }
-        // In a large mesh every pair is compared less often; statements need few hops, and news is pushed anyway.
-        let connected = u32::try_from(self.peers.connected().count()).unwrap_or(u32::MAX);
-        let every = COMPARE_EVERY * (connected / COMPARE_PEERS).max(1);
-        let due = |peer: &Peer| {
-            let every = if peer.behind { COMPARE_EVERY } else { every };
-            peer.compared.is_none_or(|past| now.mono >= past.begun + every)
-        };
-        let stale: Vec<NodeKey> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.connection.is_some() && due(peer))
-            .map(|(key, _)| *key)
-            .collect();
-        stale.into_iter().for_each(|key| self.compare(key, now));
+        self.compare_in_turn(now);
         // A greeting that was lost is said again, because everything else waits for it; an answered one now and then,
         // because two that cross may arrive in the wrong order.
         let due = |peer: &Peer| {
@@ -820,3 +763,6 @@ fn slowness(own: u32, peer: u32) -> u32 {
     let slowness = u64::from(own) * 1000 / u64::from(peer.max(1));
     if known { u32::try_from(slowness).unwrap_or(u32::MAX).max(1) } else { 1000 }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_bytes::ByteBuf;
 use testmesh_behaviours::id::{Digest, NodeKey, StatementId};
 use testmesh_behaviours::status::hello::{REVOCATION_BYTES_MAX, REVOCATIONS_MAX, Rights};
-use testmesh_behaviours::status::wire::{STATEMENT_BYTES_MAX, Trusted, VECTOR_MAX, VectorEntry};
+use testmesh_behaviours::status::wire::{PAGE_MAX, STATEMENT_BYTES_MAX, Trusted, VectorEntry};
 use testmesh_keys::allowlist::Allowlist;
 use testmesh_keys::closure::Why;
 use testmesh_keys::key::PublicKey;
@@ -55,6 +55,9 @@ pub struct Change {
 #[derive(Debug, Clone)]
 pub struct Trust {
     keyring: Keyring,
+    /// The name of the revocations in the set of this name. Asked for at every hello, also by strangers; where all bounds
+    /// are full, hashing takes milliseconds.
+    revocations: ([u8; 32], Digest),
 }
 
 /// A key of the wire as the `keys` crate has it; none where it is no key.
@@ -78,7 +81,15 @@ fn keys_id(id: StatementId) -> statement::StatementId {
 impl Trust {
     /// With what the store held.
     pub fn new(keyring: Keyring) -> Self {
-        Self { keyring }
+        let revocations = (keyring.digest(), revocation_digest(&keyring));
+        Self { keyring, revocations }
+    }
+
+    /// Keeps what is derived in step with the keyring.
+    fn follow(&mut self) {
+        if self.revocations.0 != self.keyring.digest() {
+            self.revocations = (self.keyring.digest(), revocation_digest(&self.keyring));
+        }
     }
 
     /// All that the `keys` crate knows.
@@ -94,12 +105,15 @@ impl Trust {
     /// Lets time pass.
     pub fn tick(&mut self, now: u64) -> Change {
         let change = self.keyring.tick(now);
+        self.follow();
         changed(change)
     }
 
     /// Takes what the owner edited by hand.
     pub fn reload(&mut self, allowlist: Allowlist, policy: Policy, now: u64) -> Change {
-        changed(self.keyring.reload(allowlist, policy, now))
+        let change = self.keyring.reload(allowlist, policy, now);
+        self.follow();
+        changed(change)
     }
 
     /// Performs a command of the owner.
@@ -110,7 +124,9 @@ impl Trust {
         &mut self,
         act: impl FnOnce(&mut Keyring) -> Result<keyring::Change, CommandError>,
     ) -> Result<Change, CommandError> {
-        act(&mut self.keyring).map(changed)
+        let change = act(&mut self.keyring);
+        self.follow();
+        change.map(changed)
     }
 
     /// Takes a statement from a peer, unless its issuer has said too much lately or the peer has lied too often.
@@ -135,7 +151,9 @@ impl Trust {
     }
 
     fn take(&mut self, bytes: &[u8], from: NodeKey, now: u64) -> (Judgement, Change) {
-        match self.keyring.receive(bytes, key(&from), now) {
+        let received = self.keyring.receive(bytes, key(&from), now);
+        self.follow();
+        match received {
             Ok(received) if received.new => {
                 let revocation = statement::Unverified::decode(bytes)
                     .is_ok_and(|unverified| unverified.statement().is_revocation());
@@ -170,25 +188,12 @@ impl Trust {
 
     /// The name of the set of revocations.
     pub fn revocation_digest(&self) -> Digest {
-        let mut hasher = blake3::Hasher::new();
-        for item in self.listing(Audience::Stranger) {
-            hasher.update(item.id.as_bytes());
-        }
-        Digest::new(*hasher.finalize().as_bytes())
+        self.revocations.1
     }
 
-    fn listing(&self, audience: Audience) -> Vec<Item> {
-        let (mut items, mut after) = (Vec::new(), None);
-        while items.len() < VECTOR_MAX {
-            let page = self.keyring.listing(after, audience);
-            items.extend(page.items);
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        items.truncate(VECTOR_MAX);
-        items
+    /// How many statements are held.
+    pub fn statements(&self) -> usize {
+        self.keyring.set().len()
     }
 
     /// A page of revocations, and whether there is more.
@@ -209,8 +214,8 @@ impl Trust {
         Some(StatementId::new(*unverified.id().as_bytes()))
     }
 
-    /// All that is held here, for a trusted peer.
-    pub fn vector(&self) -> Vec<VectorEntry> {
+    /// What is held here behind a name, for a trusted peer: a page in the order of names, and whether there is more.
+    pub fn page(&self, after: Option<StatementId>) -> (Vec<VectorEntry>, bool) {
         let entry = |item: Item| VectorEntry {
             issuer: node(item.issuer),
             kind: match item.kind {
@@ -221,7 +226,9 @@ impl Trust {
             version: item.version,
             id: StatementId::new(*item.id.as_bytes()),
         };
-        self.listing(Audience::Trusted).into_iter().map(entry).collect()
+        let page = self.keyring.listing(after.map(keys_id), Audience::Trusted);
+        let more = page.next.is_some() || page.items.len() > PAGE_MAX;
+        (page.items.into_iter().take(PAGE_MAX).map(entry).collect(), more)
     }
 
     /// Statements of these names, as many as one message takes.
@@ -316,6 +323,14 @@ impl Trust {
     pub fn verify(by: &NodeKey, buffer: &[u8], signature: &[u8; 64]) -> bool {
         key(by).is_some_and(|key| key.verify(buffer, signature))
     }
+}
+
+fn revocation_digest(keyring: &Keyring) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for revocation in keyring.set().iter().filter(|signed| signed.statement().is_revocation()) {
+        hasher.update(revocation.id().as_bytes());
+    }
+    Digest::new(*hasher.finalize().as_bytes())
 }
 
 /// The day in a comment that `approve` wrote, in seconds since the epoch: `approved 2026-03-01`.

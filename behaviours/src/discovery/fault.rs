@@ -5,7 +5,7 @@
 use libp2p::swarm::DialError;
 use libp2p::{Multiaddr, PeerId, TransportError};
 
-use super::book::Fault;
+use super::book::{Fault, Target};
 use super::plain;
 use crate::event::DialFailure;
 
@@ -14,15 +14,15 @@ use crate::event::DialFailure;
 pub struct Undialled {
     /// Whom it was for, where known.
     pub peer: Option<PeerId>,
-    /// The last address tried, where there was one.
+    /// The last address tried, where there was one; without the peer it names.
     pub address: Option<Multiaddr>,
     /// Why.
     pub why: DialFailure,
 }
 
 impl Undialled {
-    pub(super) fn new(peer: Option<PeerId>, error: &DialError) -> Self {
-        let (address, why) = match error {
+    pub(super) fn new(target: &Target, error: &DialError) -> Self {
+        let (tried, why) = match error {
             DialError::LocalPeerId { address } => (Some(address.clone()), DialFailure::Ourselves),
             DialError::WrongPeerId { obtained, address } => {
                 (Some(address.clone()), DialFailure::WrongPeer(*obtained))
@@ -32,7 +32,11 @@ impl Undialled {
             DialError::NoAddresses => (None, DialFailure::Unreachable("no address is known".to_owned())),
             DialError::Transport(tried) => unreachable_at(tried),
         };
-        Self { peer, address, why }
+        let (peer, given) = match target {
+            Target::Peer(peer) => (Some(*peer), None),
+            Target::Address(address) => (None, Some(address.clone())),
+        };
+        Self { peer, address: tried.as_ref().map(plain).or(given), why }
     }
 }
 

@@ -160,8 +160,7 @@ impl Dialer {
         let Some(target) = self.dials.remove(&connection) else { return };
         let fault = fault::fault(error);
         if fault != Fault::Moot {
-            let peer = if let Target::Peer(peer) = target { Some(peer) } else { None };
-            self.faults.push_back(Undialled::new(peer, error));
+            self.faults.push_back(Undialled::new(&target, error));
         }
         self.change(|book, now| book.failed(&target, &fault, now));
     }

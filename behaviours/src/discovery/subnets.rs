@@ -12,6 +12,8 @@ use if_watch::{IfEvent, IpNet};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
+use crate::address::needs_scope;
+
 /// The subnets of this host's interfaces.
 pub struct Subnets {
     watcher: Option<IfWatcher>,
@@ -64,10 +66,9 @@ fn ip(part: Protocol<'_>) -> Option<IpAddr> {
     }
 }
 
-/// Link-local IPv6 needs a scope that a record cannot carry: every such dial fails.
+/// Whether an address can be dialled at all.
 fn usable(ip: IpAddr) -> bool {
-    let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-    !ip.is_unspecified() && !ip.is_multicast() && !link_local
+    !ip.is_unspecified() && !ip.is_multicast() && !needs_scope(ip)
 }
 
 #[cfg(test)]

@@ -19,8 +19,11 @@ pub struct NetworkConfig {
     pub secret: [u8; 32],
     /// Nodes of differently named meshes cannot connect. Not a secret. At most [`MESH_NAME_MAX`] bytes.
     pub mesh: String,
-    /// Where to listen, such as `/ip4/0.0.0.0/tcp/0`.
+    /// Where to listen, such as `/ip4/0.0.0.0/tcp/0`. Each must be possible, and a port nobody else's.
     pub listen: Vec<Multiaddr>,
+    /// Whether to listen on any free port of this host's private, link-local and loopback addresses, as they come and go;
+    /// others are not told of, and who connects there is hung up on. One address family is enough.
+    pub local: bool,
     /// Peers to connect to besides those seen on the LAN, best with their `/p2p/` part. No host names.
     pub fixed: Vec<Multiaddr>,
     /// Whether to look for peers by multicast.
@@ -41,6 +44,7 @@ impl NetworkConfig {
             secret,
             mesh: mesh.into(),
             listen: Vec::new(),
+            local: false,
             fixed: Vec::new(),
             mdns: false,
             gossip: true,
@@ -55,6 +59,7 @@ impl std::fmt::Debug for NetworkConfig {
         f.debug_struct("NetworkConfig")
             .field("mesh", &self.mesh)
             .field("listen", &self.listen)
+            .field("local", &self.local)
             .field("fixed", &self.fixed)
             .field("mdns", &self.mdns)
             .field("gossip", &self.gossip)

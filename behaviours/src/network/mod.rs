@@ -5,18 +5,22 @@
 //! outside. It never reads files, prints, or waits for its owner.
 
 mod config;
+mod kept;
 mod lane;
 mod peers;
+mod port;
 mod translate;
 mod transport;
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::gossipsub::{MessageAcceptance, PublishError};
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{Config, Swarm};
 use libp2p::{Multiaddr, PeerId};
 
@@ -28,6 +32,7 @@ pub use transport::{HANDSHAKE_TIMEOUT, SUBSTREAMS_MAX};
 use crate::admission::Trust;
 use crate::blobs::Opening;
 use crate::check::{Check, most, text};
+use crate::discovery::multicast::multicast;
 use crate::event::{Acceptance, Event, Failure, GossipId, Reply, RequestId};
 use crate::gossip::{ANNOUNCEMENT_MAX, Budget, topic};
 use crate::mesh::Mesh;
@@ -44,6 +49,7 @@ pub const GOODBYE_PATIENCE: Duration = Duration::from_millis(500);
 pub struct Network {
     swarm: Swarm<Mesh>,
     listeners: Vec<ListenerId>,
+    no_multicast: Option<String>,
     trust: Trust,
     peers: Peers,
     hello: Lane<HelloRequest>,
@@ -63,7 +69,7 @@ impl Network {
     /// What of the configuration cannot be used, or which address cannot be listened on.
     pub fn new(config: NetworkConfig) -> Result<Self, StartError> {
         let keypair = keypair(&config)?;
-        let transport = transport::over_tcp(&keypair, &config.mesh)?;
+        let transport = transport::over_tcp(&keypair, &config)?;
         Self::start(&keypair, &config, |mesh, config| {
             Swarm::new(transport, mesh, keypair.public().to_peer_id(), config)
         })
@@ -89,20 +95,18 @@ impl Network {
         text("mesh name", &config.mesh, MESH_NAME_MAX)?;
         text("agent", &config.agent, AGENT_MAX)?;
         let trust = Trust::default();
-        let mesh = Mesh::new(keypair, config, &trust)?;
+        let (multicast, no_multicast) = multicast(keypair.public().to_peer_id(), config.mdns);
+        let mesh = Mesh::new(keypair, config, &trust, multicast)?;
         // A standing mesh: only the ping and the gatekeeper end connections.
         let forever =
             Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(u64::MAX));
         let mut swarm = swarm(mesh, forever);
-        let mut listeners = Vec::new();
-        for address in &config.listen {
-            let listen = |why: String| StartError::Listen { address: address.clone(), why };
-            listeners.push(swarm.listen_on(address.clone()).map_err(|error| listen(error.to_string()))?);
-        }
+        let listeners = listen(&mut swarm, config)?;
         config.fixed.iter().for_each(|address| swarm.behaviour_mut().dialer.keep(address));
         Ok(Self {
             swarm,
             listeners,
+            no_multicast,
             trust,
             peers: Peers::default(),
             hello: Lane::new(hello::STREAMS_MAX),
@@ -136,6 +140,12 @@ impl Network {
     #[must_use]
     pub fn listen_addresses(&self) -> Vec<Multiaddr> {
         self.swarm.listeners().cloned().collect()
+    }
+
+    /// Why nobody is looked for by multicast although that is wanted; the system's reason.
+    #[must_use]
+    pub fn no_multicast(&self) -> Option<&str> {
+        self.no_multicast.as_deref()
     }
 
     /// Everybody connected, in the order of their names.
@@ -358,6 +368,59 @@ fn within<R: Check>(peer: PeerId, answer: R, refusal: impl FnOnce(String) -> R) 
     }
 }
 
+/// Listens where the configuration says.
+fn listen(swarm: &mut Swarm<Mesh>, config: &NetworkConfig) -> Result<Vec<ListenerId>, StartError> {
+    let fault = |address: &Multiaddr, why: String| StartError::Listen { address: address.clone(), why };
+    // All of them first: what is listened on already would be in the way of the next.
+    for address in &config.listen {
+        port::is_free(address).map_err(|error| fault(address, error.to_string()))?;
+    }
+    let mut at =
+        |address: &Multiaddr| swarm.listen_on(address.clone()).map_err(|why| fault(address, why.to_string()));
+    let mut listeners = config.listen.iter().map(&mut at).collect::<Result<Vec<_>, _>>()?;
+    if config.local {
+        let every = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let every = every.map(|ip: IpAddr| Multiaddr::from(ip).with(Protocol::Tcp(0)));
+        listeners.extend(any_of(every.iter().map(at))?);
+    }
+    Ok(listeners)
+}
+
+/// What worked, where anything did: a kernel may lack a family of addresses.
+fn any_of<T>(tried: impl Iterator<Item = Result<T, StartError>>) -> Result<Vec<T>, StartError> {
+    let (mut worked, mut failed) = (Vec::new(), None);
+    for one in tried {
+        match one {
+            Ok(one) => worked.push(one),
+            Err(error) => {
+                tracing::info!(%error, "not listening there");
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    match failed {
+        Some(error) if worked.is_empty() => Err(error),
+        _ => Ok(worked),
+    }
+}
+
 fn keypair(config: &NetworkConfig) -> Result<Keypair, StartError> {
     Keypair::ed25519_from_bytes(config.secret).map_err(|error| StartError::Key(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(why: &str) -> StartError {
+        StartError::Listen { address: Multiaddr::empty(), why: why.to_owned() }
+    }
+
+    #[test]
+    fn one_family_of_addresses_is_enough_and_none_is_an_error() {
+        let tried = [Ok(4), Err(fault("no IPv6 here"))];
+        assert_eq!(any_of(tried.into_iter()).unwrap(), [4]);
+        let tried: [Result<u8, _>; 2] = [Err(fault("first")), Err(fault("second"))];
+        assert!(any_of(tried.into_iter()).unwrap_err().to_string().contains("first"));
+    }
 }

@@ -10,6 +10,7 @@ use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, gossipsub, identify, mdns, ping};
 
 use super::Network;
+use crate::address::is_loopback;
 use crate::blobs::stream::BlobStream;
 use crate::check::Check;
 use crate::discovery::book::ADDRESSES_PER_PEER_MAX;
@@ -337,13 +338,4 @@ fn failure(error: OutboundFailure) -> Failure {
         OutboundFailure::UnsupportedProtocols => Failure::NotAdmitted,
         OutboundFailure::Io(error) => Failure::Broken(error.to_string()),
     }
-}
-
-fn is_loopback(address: &Multiaddr) -> bool {
-    use libp2p::multiaddr::Protocol;
-    address.iter().any(|part| match part {
-        Protocol::Ip4(ip) => ip.is_loopback(),
-        Protocol::Ip6(ip) => ip.is_loopback(),
-        _ => false,
-    })
 }

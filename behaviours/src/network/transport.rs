@@ -12,7 +12,9 @@ use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, noise, tcp, yamux};
 
-use super::StartError;
+use super::kept::Kept;
+use super::{NetworkConfig, StartError};
+use crate::address::is_local;
 
 /// From the first packet to the proven key.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,8 +26,13 @@ const PROLOGUE: &str = "testmesh/1:";
 type Secured = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// The transport of a node.
-pub(super) fn over_tcp(keypair: &Keypair, mesh: &str) -> Result<Secured, StartError> {
-    secure(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)), keypair, mesh)
+pub(super) fn over_tcp(keypair: &Keypair, config: &NetworkConfig) -> Result<Secured, StartError> {
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    if config.local {
+        secure(Kept::new(tcp, is_local), keypair, &config.mesh)
+    } else {
+        secure(tcp, keypair, &config.mesh)
+    }
 }
 
 /// The transport of a node in a simulation or test.

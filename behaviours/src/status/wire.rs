@@ -1,7 +1,7 @@
-//! What trusted peers tell each other about trust and load: `/testmesh/status/1`.
+//! What trusted peers tell each other about trust and load: `/testmesh/status/2`.
 //!
 //! Statements are opaque bytes with a name; who signed what is for the `keys` crate. Two nodes reconcile by comparing
-//! a digest, then a vector of names, then fetching what is missing; gossip only makes them do it sooner.
+//! a digest, then names page by page, fetching what is missing; gossip only makes them do it sooner.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -11,17 +11,17 @@ use crate::check::{Check, Excess, most, text};
 use crate::id::{Digest, NodeKey, StatementId};
 
 /// The protocol's name on the wire.
-pub const PROTOCOL: &str = "/testmesh/status/1";
+pub const PROTOCOL: &str = "/testmesh/status/2";
 /// Bytes of a request: a push of statements.
 pub const REQUEST_MAX: u64 = 512 * 1024;
-/// Bytes of a response: the longest vector.
+/// Bytes of a response: a view of all peers with their addresses.
 pub const RESPONSE_MAX: u64 = 1024 * 1024;
 /// Streams of this protocol at once on one connection, both directions together.
 pub const STREAMS_MAX: usize = 16;
-/// Entries of a vector: 1,024 snapshots and 4,096 relayed revocations, and as many retirements as snapshots.
-pub const VECTOR_MAX: usize = 6_144;
-/// Names in one fetch.
-pub const FETCH_MAX: usize = 256;
+/// Entries of a page of names. There may be any number of pages, so that nothing is hidden behind a bound.
+pub const PAGE_MAX: usize = 256;
+/// Names in one fetch: a whole page.
+pub const FETCH_MAX: usize = PAGE_MAX;
 /// Bytes of statements in one message; what does not fit is asked for again.
 pub const STATEMENT_BYTES_MAX: usize = 448 * 1024;
 /// Addresses told of one peer.
@@ -77,8 +77,13 @@ pub struct Trusted {
 /// Asked of a trusted peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StatusRequest {
-    /// This is the digest of all I hold: answer `Same`, or your `Vector`.
-    Compare(Digest),
+    /// This is the digest of all I hold: answer `Same`, or a `Page` of what you hold.
+    Compare {
+        /// Of the whole set, whichever page is asked for.
+        digest: Digest,
+        /// The last name of the page before; none for the first page.
+        after: Option<StatementId>,
+    },
     /// Send me these statements.
     Fetch(Vec<StatementId>),
     /// Statements you lack.
@@ -94,8 +99,13 @@ pub enum StatusRequest {
 pub enum StatusResponse {
     /// Our digests are equal.
     Same,
-    /// All I hold, sorted.
-    Vector(Vec<VectorEntry>),
+    /// What I hold, behind the name asked for.
+    Page {
+        /// In order of their names, which all differ.
+        entries: Vec<VectorEntry>,
+        /// Whether there is another page.
+        more: bool,
+    },
     /// Those of the statements asked for that I hold and that fit.
     Statements(Vec<ByteBuf>),
     /// So many of the statements pushed were new and are kept.
@@ -126,7 +136,7 @@ impl Check for StatusRequest {
         match self {
             Self::Fetch(ids) => most("fetch", ids.len(), FETCH_MAX),
             Self::Push(pushed) => statements(pushed),
-            Self::Compare(_) | Self::Load(_) | Self::View => Ok(()),
+            Self::Compare { .. } | Self::Load(_) | Self::View => Ok(()),
         }
     }
 }
@@ -134,7 +144,7 @@ impl Check for StatusRequest {
 impl Check for StatusResponse {
     fn check(&self) -> Result<(), Excess> {
         match self {
-            Self::Vector(entries) => most("vector", entries.len(), VECTOR_MAX),
+            Self::Page { entries, .. } => most("page", entries.len(), PAGE_MAX),
             Self::Statements(sent) => statements(sent),
             Self::View(trusted) => {
                 most("view", trusted.len(), VIEW_MAX)?;

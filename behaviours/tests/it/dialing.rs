@@ -1,5 +1,6 @@
 //! Connecting: at once, again, and not to the wrong one.
 
+use testmesh_behaviours::address::is_local;
 use testmesh_behaviours::event::{DialFailure, Event};
 use testmesh_behaviours::network::Network;
 use testmesh_behaviours::status::hello::HelloRequest;
@@ -94,6 +95,21 @@ async fn another_key_at_an_address_is_reported() {
 }
 
 #[tokio::test]
+async fn a_failed_dial_names_its_address_also_where_no_peer_is_known() {
+    guarded(async {
+        let mut nodes = nodes(1).await;
+        let nowhere: libp2p::Multiaddr = "/memory/72002".parse().unwrap();
+        nodes[0].dial(&nowhere);
+        let failed = until(&mut nodes, |_, _, event| match event {
+            Event::DialFailed { peer, address, .. } => Some((*peer, address.clone())),
+            _ => None,
+        });
+        assert_eq!(failed.await, (None, Some(nowhere)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_admitted_peer_is_dialled_where_it_was_told_to_be() {
     guarded(async {
         let mut nodes = nodes(2).await;
@@ -123,6 +139,43 @@ async fn an_address_that_cannot_be_listened_on_is_named() {
     config.listen = vec!["/dns4/example/tcp/1".parse().unwrap()];
     let refused = Network::new(config).err().unwrap().to_string();
     assert!(refused.contains("/dns4/example/tcp/1") && refused.contains("hint:"), "{refused}");
+}
+
+/// The kernel would deal connections out to both.
+#[tokio::test]
+async fn a_port_that_another_node_listens_on_is_in_use() {
+    guarded(async {
+        let mut first = config(1);
+        first.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+        let first = listening(Network::new(first).unwrap()).await;
+        let mut second = config(2);
+        second.listen = vec![address(&first)];
+        let refused = Network::new(second).err().unwrap().to_string();
+        assert!(refused.contains("in use") && refused.contains(&address(&first).to_string()), "{refused}");
+        first.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_addresses_of_its_owner_a_node_keeps_to_the_local_network() {
+    guarded(async {
+        let mut config = config(1);
+        (config.listen, config.local) = (Vec::new(), true);
+        let node = listening(Network::new(config).unwrap()).await;
+        let all = node.listen_addresses();
+        assert!(!all.is_empty() && all.iter().all(is_local), "{all:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_can_listen_nowhere_does_not_start() {
+    let mut config = config(1);
+    (config.listen, config.local) = (Vec::new(), true);
+    // No address of the system is one of this transport.
+    let refused = Network::in_memory(config).err().unwrap().to_string();
+    assert!(refused.contains("cannot listen on /ip4/0.0.0.0/tcp/0"), "{refused}");
 }
 
 /// A node whose peer lost the connection, and dialled again before the node noticed, went on using the dead one.

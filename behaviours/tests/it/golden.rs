@@ -92,7 +92,9 @@ fn status(table: &mut Table) {
     table.add("hello-noted", HelloResponse::Noted);
     table.add("hello-refused", HelloResponse::Refused("no".to_owned()));
     let load = Load { slots: 8, running: 2, queued: 300, paused: true, speed: 1_000, tier: 2 };
-    table.add("status-compare", StatusRequest::Compare(Digest::new([1; 32])));
+    let (digest, after) = (Digest::new([1; 32]), Some(StatementId::new([7; 32])));
+    table.add("status-compare", StatusRequest::Compare { digest, after: None });
+    table.add("status-compare-on", StatusRequest::Compare { digest, after });
     table.add("status-fetch", StatusRequest::Fetch(vec![StatementId::new([2; 32])]));
     table.add("status-push", StatusRequest::Push(bytes()));
     table.add("status-load", StatusRequest::Load(load));
@@ -100,7 +102,7 @@ fn status(table: &mut Table) {
     let (issuer, id) = (NodeKey::new([3; 32]), StatementId::new([4; 32]));
     let entry = VectorEntry { issuer, kind: 1, version: 1 << 40, id };
     table.add("status-same", StatusResponse::Same);
-    table.add("status-vector", StatusResponse::Vector(vec![entry]));
+    table.add("status-page", StatusResponse::Page { entries: vec![entry], more: true });
     table.add("status-statements", StatusResponse::Statements(bytes()));
     table.add("status-taken", StatusResponse::Taken(2));
     table.add("status-load-answer", StatusResponse::Load(load));

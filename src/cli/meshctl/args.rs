@@ -7,6 +7,7 @@ use clap_complete::Shell as CompletionShell;
 
 use crate::local::wire::{Key, Reason, Rights};
 use crate::node::files::HOME_VARIABLE;
+use crate::node::settings::undialable;
 
 /// Hops a new approval carries when not told otherwise: at most four steps from you.
 const DEFAULT_DEPTH: u8 = 3;
@@ -248,7 +249,12 @@ pub(super) struct Revoke {
 }
 
 fn multiaddr(text: &str) -> Result<libp2p::Multiaddr, String> {
-    text.parse().map_err(|error| format!("{error}; one looks like /ip4/192.168.1.7/tcp/4917"))
+    let address =
+        text.parse().map_err(|error| format!("{error}; one looks like /ip4/192.168.1.7/tcp/4917"))?;
+    match undialable(&address) {
+        Some(why) => Err(format!("it {why}; one looks like /ip4/192.168.1.7/tcp/4917")),
+        None => Ok(address),
+    }
 }
 
 fn rights(text: &str) -> Result<Rights, String> {

@@ -93,7 +93,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             wait_for(change::change(context, "recovered", Request::Recover, listing))
         }
         Command::Dial { address } => {
-            let note = format!("dialling {address}; `meshctl peers` shows how it goes");
+            let note = format!("dialling {address}; `meshctl status` shows how it goes");
             wait_for(change::plain(context, Request::Dial { address: address.to_string() }, &note))
         }
         Command::Pause => {

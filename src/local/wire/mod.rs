@@ -17,7 +17,7 @@ pub use peer::{Hop, HopKind, Load, Path, Peer, Platform, Refusal, Seen, Standing
 pub use reply::{Audit, Consequences, Error, ErrorKind, Outcome, OwnKey, Reply, Shift, Topic};
 pub use request::{Approve, Cookie, Reason, Request, Revoke, Who};
 pub use run::{RunReply, RunRequest};
-pub use status::{Mdns, Recovery, RootAge, Status};
+pub use status::{Mdns, Recovery, RootAge, Status, Unreached};
 pub use trust::{Conflict, Denial, Retirement, Root, Snapshot, SnapshotEntry, Trust, Why};
 
 use serde::{Deserialize, Serialize};

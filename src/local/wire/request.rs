@@ -57,7 +57,8 @@ pub enum Request {
     Unvoid(Who),
     /// End recovery mode: give up what was lost, and publish what the allowlist says.
     Recover,
-    /// Connect to an address: [`super::Reply::Ok`] once it is being dialled; how it went stands in the peers.
+    /// Connect to an address: [`super::Reply::Ok`] once it is being dialled; how it went stands in the peers, or in
+    /// [`super::Status::unreached`] where nobody was reached.
     Dial {
         /// A multiaddress, with or without the peer's id.
         address: String,

@@ -147,6 +147,7 @@ pub(crate) fn status() -> Status {
         mutual: 1,
         statements: 7,
         recovery: Recovery::No,
+        unreached: Vec::new(),
         warnings: vec!["the clock of alice is 2 days ahead".to_owned()],
     }
 }

@@ -44,8 +44,21 @@ pub struct Status {
     pub statements: u32,
     /// Whether it publishes nothing because its statements were lost.
     pub recovery: Recovery,
+    /// Addresses where dials failed lately that belong to no known machine, the latest last.
+    pub unreached: Vec<Unreached>,
     /// What its owner should know, one line each.
     pub warnings: Vec<String>,
+}
+
+/// An address that was dialled in vain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreached {
+    /// A multiaddress.
+    pub address: String,
+    /// Why nobody was reached.
+    pub why: String,
+    /// Seconds since the last try.
+    pub age: u64,
 }
 
 /// Finding others by multicast.

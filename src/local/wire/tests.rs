@@ -105,7 +105,7 @@ fn answers() {
     insta::assert_snapshot!(golden(&answer(Reply::Changed(vec![Topic::Status, Topic::Peers, Topic::Trust]))), @"a262696401657265706c79a1674368616e6765648366737461747573657065657273657472757374");
     let error = Error::new(ErrorKind::UnknownPeer, "no bop").hint("try bob");
     insta::assert_snapshot!(golden(&answer(Reply::Error(error))), @"a262696401657265706c79a1654572726f72a4646b696e646c756e6b6e6f776e2d706565726474657874666e6f20626f706468696e746774727920626f62676e65617265737480");
-    insta::assert_snapshot!(mark(&answer(Reply::Status(Box::new(sample::status())))), @"614 cb3b27bf2107cc10");
+    insta::assert_snapshot!(mark(&answer(Reply::Status(Box::new(sample::status())))), @"625 12a4ad87dbdc7494");
     insta::assert_snapshot!(mark(&answer(Reply::Peers(sample::peers()))), @"2544 3d66ccd846c00222");
     insta::assert_snapshot!(mark(&answer(Reply::Trust(Box::new(sample::trust())))), @"2325 fe1c6f5a763a29e3");
     insta::assert_snapshot!(mark(&answer(Reply::Why(Box::new(sample::why())))), @"793 9b049f135aa8e51c");

@@ -392,9 +392,12 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (0u8..4).prop_map(Input::Expelled),
         1 => any::<bool>().prop_map(Input::Pause),
         1 => (0u32..6).prop_map(Input::Resize),
-        3 => (0u64..15_000).prop_map(Input::Wait),
+        3 => (0..LONGEST_WAIT).prop_map(Input::Wait),
     ]
 }
+
+/// Milliseconds that pass at once at most.
+const LONGEST_WAIT: u64 = 15_000;
 
 /// What was accepted and has not come to an end that its submitter was told of.
 #[derive(Default)]
@@ -461,7 +464,7 @@ proptest! {
         let mut ledger = Ledger::default();
         for input in inputs {
             // Results are dropped after a long absence; that rule has its own test.
-            if table.now < RESULTS_KEPT {
+            if table.now + at(LONGEST_WAIT) < RESULTS_KEPT {
                 ledger.perform(&mut table, input);
             }
         }

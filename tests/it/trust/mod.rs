@@ -2,6 +2,7 @@
 //! restored backups, full disks, wrong clocks, liars by omission and machines that come late.
 
 mod check;
+mod full;
 mod life;
 mod world;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use testmesh::backend::Tier;
-use testmesh::local::wire::{Approve, Key, Reason, Reply, Request, Revoke, Rights, Who};
+use testmesh::local::wire::{Approve, Key, Mdns, Reason, Reply, Request, Revoke, Rights, Who};
 use testmesh::node::event::{Action, Client, Event, GossipRef, Now, Purpose, ReplyTo};
 use testmesh::node::state::{About, State};
 use testmesh::node::trust::Trust;
@@ -15,12 +15,13 @@ use testmesh_behaviours::status::hello::{HelloRequest, HelloResponse};
 use testmesh_behaviours::status::wire::{StatusRequest, StatusResponse};
 use testmesh_keys::allowlist::Allowlist;
 use testmesh_keys::identity::Identity;
+use testmesh_keys::key::PublicKey;
 use testmesh_keys::keyring::{Change, Keyring, Record, Recovery, Seed};
 use testmesh_keys::policy::Policy;
 use testmesh_keys::statement::{Kind, Unverified};
 
 /// Seconds since the epoch when every world begins.
-const EPOCH: u64 = 1_800_000_000;
+pub(super) const EPOCH: u64 = 1_800_000_000;
 
 /// A turn of a world that lives, and of one that settles.
 const TURN: Duration = Duration::from_millis(500);
@@ -30,8 +31,9 @@ const SETTLING_TURN: Duration = Duration::from_millis(2500);
 const REST: usize = 20;
 /// It must come to rest within so many.
 const SETTLING_MAX: usize = 300;
-/// Messages may cause messages, so often within one turn; then they must have died down.
-const ROUNDS: usize = 60;
+/// Messages may cause messages, so often within one turn; then they must have died down. Two comparisons of as many pages
+/// as there are in a test.
+const ROUNDS: usize = 200;
 
 /// One node.
 pub(super) struct Node {
@@ -117,7 +119,8 @@ fn about(identity: &Identity) -> About {
         speed: 1000,
         tier: Tier::Contained,
         mesh: "sim".to_owned(),
-        mdns: false,
+        mdns: Mdns::Off,
+        local: false,
         pid: 1,
         home: String::new(),
         accept_unsandboxed: false,
@@ -516,6 +519,13 @@ impl World {
         self.command(node, Request::Approve(approve));
     }
 
+    /// A key that no node of this world has is approved.
+    pub(super) fn approve_key(&mut self, node: usize, key: PublicKey) {
+        let who = Who::Key(Key(*key.as_bytes()));
+        let (label, despite) = (Some("bad".to_owned()), Vec::new());
+        self.command(node, Request::Approve(Approve { who, rights: Rights::ALL, depth: 3, label, despite }));
+    }
+
     pub(crate) fn approve_both(&mut self, one: usize, other: usize) {
         self.approve(one, other, Rights::ALL, 3, Vec::new());
         self.approve(other, one, Rights::ALL, 3, Vec::new());
@@ -670,8 +680,8 @@ impl Node {
             | Message::StatusAnswer(_, Ok(StatusResponse::Statements(statements))) => {
                 statements.retain(|bytes| !self.hides(bytes));
             }
-            Message::StatusAnswer(_, Ok(StatusResponse::Vector(vector))) => {
-                vector.retain(|entry| !self.drops.contains(&entry.issuer));
+            Message::StatusAnswer(_, Ok(StatusResponse::Page { entries, .. })) => {
+                entries.retain(|entry| !self.drops.contains(&entry.issuer));
             }
             Message::Gossip(bytes) if self.hides(bytes) => return None,
             _ => {}

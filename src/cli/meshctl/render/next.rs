@@ -19,7 +19,18 @@ pub(crate) fn typed_name(peer: &Peer) -> String {
     typed(label.unwrap_or(&peer.name), &peer.key)
 }
 
+/// To approve a key that never proved itself here would lead to nothing, such as one of a mesh with another name.
 fn stranger(peer: &Peer) -> String {
+    if !peer.connected && peer.version.is_none() {
+        let name = peer_name(peer);
+        return match &peer.trouble {
+            Some(trouble) => format!(
+                "{name} was seen and cannot be connected to: {}. Does it belong to another mesh (`mesh` in its settings)?",
+                safe(trouble)
+            ),
+            None => format!("{name} was seen and is not connected yet."),
+        };
+    }
     let theirs = match peer.trusts_you {
         Some(rights) if rights.any() => " It trusts you already.",
         _ => "",
@@ -104,6 +115,14 @@ mod tests {
         peers.push(silent.clone());
         silent.last_seen = None;
         peers.push(silent);
+        let mut seen = peers[4].clone();
+        seen.connected = false;
+        peers.push(seen.clone());
+        seen.trouble = Some("unreachable: handshake failed\u{1b}".to_owned());
+        peers.push(seen.clone());
+        // It was connected before.
+        seen.version = Some("0.1.0".to_owned());
+        peers.push(seen);
         let text: Vec<String> =
             peers.iter().map(|peer| missing(peer).unwrap_or_else(|| "nothing".to_owned())).collect();
         insta::assert_snapshot!(text.join("\n"), @r#"
@@ -120,6 +139,9 @@ mod tests {
         alice has not said yet whether it trusts you.
         alice left 2 s ago.
         alice has not been seen. Run `meshctl start` there; from another network, `meshctl dial ADDRESS` here
+        "al\x1b[31mice\u{202e}" was seen and is not connected yet.
+        "al\x1b[31mice\u{202e}" was seen and cannot be connected to: unreachable: handshake failed\x1b. Does it belong to another mesh (`mesh` in its settings)?
+        "al\x1b[31mice\u{202e}" is not approved here. It trusts you already. `meshctl approve ed25519:4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hqq`
         "#);
     }
 }

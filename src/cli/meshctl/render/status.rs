@@ -3,7 +3,7 @@
 use super::peers::lacking;
 use super::table::Table;
 use super::words::{address, name, plural, safe, span};
-use crate::local::wire::{Mdns, Peer, Recovery, RootAge, Status};
+use crate::local::wire::{Mdns, Peer, Recovery, RootAge, Status, Unreached};
 
 /// The node, its roots, and what is missing between it and its peers.
 pub(crate) fn status(status: &Status, peers: &[Peer]) -> String {
@@ -22,6 +22,7 @@ pub(crate) fn status(status: &Status, peers: &[Peer]) -> String {
     text.push_str(&table.text());
     text.push_str(&roots(&status.roots));
     text.push_str(&lacking(peers));
+    text.push_str(&unreached(&status.unreached));
     text.push_str(&warnings(status));
     text
 }
@@ -92,6 +93,13 @@ fn roots(roots: &[RootAge]) -> String {
     format!("\n{}", table.text())
 }
 
+fn unreached(unreached: &[Unreached]) -> String {
+    let line =
+        |one: &Unreached| format!("  {} {} ago: {}\n", address(&one.address), span(one.age), safe(&one.why));
+    let lines: Vec<String> = unreached.iter().map(line).collect();
+    if lines.is_empty() { String::new() } else { format!("\nDialled in vain:\n{}", lines.concat()) }
+}
+
 fn warnings(status: &Status) -> String {
     let recovery = match status.recovery {
         Recovery::No => None,
@@ -147,9 +155,14 @@ mod tests {
             load: Load { slots: 1, running: 0, queued: 0, paused: true, speed: 0, tier: 0 },
             containment: "none".to_owned(),
             recovery: Recovery::Waiting,
+            unreached: vec![Unreached {
+                address: "/ip4/192.168.1.99/tcp/4917".to_owned(),
+                why: "unreachable: connection\u{1b} refused".to_owned(),
+                age: 63,
+            }],
             ..sample::status()
         };
-        insta::assert_snapshot!(status(&alone, &[]), @"
+        insta::assert_snapshot!(status(&alone, &[]), @r"
         desk, mesh default, version 0.1.0, up 3 h 2 min (process 4242)
           key          ed25519:ceirceirceirceirceirceirceirceirceirceirceirceirceiq
           home         /home/ann/.local/share/testmesh
@@ -160,6 +173,9 @@ mod tests {
           peers        4 trusted, 3 connected, 1 in both directions; 7 statements
 
         Nobody is approved yet. `meshctl peers --seen` shows who is here, `meshctl approve` trusts one.
+
+        Dialled in vain:
+          192.168.1.99:4917 1 min 3 s ago: unreachable: connection\x1b refused
 
         warning: the statements of this node were lost: it waits for its peers to give them back and publishes nothing. If they are gone for good: `meshctl recover --fresh`
         warning: the clock of alice is 2 days ahead
