@@ -26,6 +26,7 @@ fn key(number: u8) -> NodeKey {
 /// Node 1, which knows nobody.
 fn node(local: bool) -> State {
     let about = About {
+        works: true,
         key: key(1),
         name: "one".to_owned(),
         version: "0".to_owned(),
