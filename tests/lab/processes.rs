@@ -61,7 +61,7 @@ impl Watched {
     }
 
     /// Processes of a run that are there now.
-    fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         let mut lines = BTreeMap::<usize, String>::new();
         for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let folder = process.path();

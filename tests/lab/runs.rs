@@ -97,7 +97,7 @@ fn run(world: &World, course: &Course<'_>) -> Result<Ran> {
     let (mut waiting, mut signal) = (course.faults.clone(), course.signal);
     thread::scope(|scope| {
         let mut threads = Vec::new();
-        let mut last_sign = begun;
+        let (mut last_sign, mut seen) = (begun, 0);
         for line in lines.map_while(std::result::Result::ok) {
             told += u32::from(case(&line).is_some());
             world.note(&line);
@@ -111,6 +111,7 @@ fn run(world: &World, course: &Course<'_>) -> Result<Ran> {
                 && let Some(signal) = signal.take()
             {
                 world.note(&format!("signal {signal} to the client"));
+                seen = watched.left().len();
                 exec(&client, &format!("kill -{signal} $(cat /tmp/run.pid)"))?;
                 last_sign = Instant::now();
             }
@@ -120,6 +121,10 @@ fn run(world: &World, course: &Course<'_>) -> Result<Ran> {
         world.note("the run is over");
         let since = if course.signal.is_some() { last_sign } else { Instant::now() };
         let mut complaints = if world.means().processes { watched.all_gone(since) } else { Vec::new() };
+        if course.signal.is_some() && world.means().processes && seen == 0 {
+            complaints
+                .push("no process was seen while the run went on: that none is left says nothing".to_owned());
+        }
         over.tell();
         let mut outages = Vec::new();
         for thread in threads {
