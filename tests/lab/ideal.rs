@@ -52,10 +52,22 @@ impl Allowance {
     }
 }
 
-/// Seconds for what `all` machines did in `calm` seconds, when only `there` take part and some of them are out at times.
-/// All machines are equal; a machine with several troubles has the worst of them.
-pub(crate) fn ideal(calm: f64, all: usize, there: &[usize], outages: &[Outage]) -> f64 {
-    let mut work = calm * all as f64;
+/// Where nothing goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Calm {
+    /// Seconds of a run.
+    pub(crate) took: f64,
+    /// Seconds of work in it.
+    pub(crate) work: f64,
+    /// Machines that shared it.
+    pub(crate) machines: usize,
+}
+
+/// Seconds for the same work when only `there` take part and some of them are out at times; and for what is beside the
+/// work as long as in a calm run. All machines are equal; a machine with several troubles has the worst of them.
+pub(crate) fn ideal(calm: Calm, there: &[usize], outages: &[Outage]) -> f64 {
+    let beside = (calm.took - calm.work / calm.machines as f64).max(0.0);
+    let mut work = calm.work;
     let mut times: Vec<f64> = outages.iter().flat_map(|outage| [outage.from, outage.until]).collect();
     times.sort_by(f64::total_cmp);
     let mut now = 0.0;
@@ -67,7 +79,7 @@ pub(crate) fn ideal(calm: f64, all: usize, there: &[usize], outages: &[Outage]) 
         work -= done;
         now = until;
     }
-    now + work / capacity(now, there, outages)
+    beside + now + work / capacity(now, there, outages)
 }
 
 /// Machines that work at a time, and parts of machines.
@@ -95,26 +107,30 @@ mod tests {
         Outage { machine, from, until, capacity }
     }
 
+    /// Four machines that share sixteen seconds of work, and one second beside it.
+    const CALM: Calm = Calm { took: 5.0, work: 16.0, machines: 4 };
+
     #[test]
     fn nothing_lost_is_a_calm_run() {
-        assert_eq!(ideal(4.0, 4, &[0, 1, 2, 3], &[]), 4.0);
-        assert_eq!(ideal(3.0, 4, &[1, 2, 3], &[]), 4.0, "without the client");
+        assert_eq!(ideal(CALM, &[0, 1, 2, 3], &[]), 5.0);
+        assert_eq!(ideal(Calm { work: 12.0, took: 4.0, ..CALM }, &[1, 2, 3], &[]), 5.0, "without the client");
     }
 
     #[test]
     fn what_is_out_is_done_by_the_others() {
         let all = [0, 1, 2, 3];
-        assert_eq!(ideal(4.0, 4, &all, &[out(1, 0.0, 2.0, 0.0)]), 4.5);
-        assert_eq!(ideal(4.0, 4, &all, &[out(1, 0.0, 2.0, 0.5)]), 4.25);
-        assert_eq!(ideal(4.0, 4, &all, &[out(1, 1.0, f64::INFINITY, 0.0)]), 5.0);
-        assert_eq!(ideal(4.0, 4, &all, &[out(1, 5.0, 9.0, 0.0)]), 4.0, "after the end");
+        assert_eq!(ideal(CALM, &all, &[out(1, 0.0, 2.0, 0.0)]), 5.5);
+        assert_eq!(ideal(CALM, &all, &[out(1, 0.0, 2.0, 0.5)]), 5.25);
+        assert_eq!(ideal(CALM, &all, &[out(1, 1.0, f64::INFINITY, 0.0)]), 6.0);
+        assert_eq!(ideal(CALM, &all, &[out(1, 5.0, 9.0, 0.0)]), 5.0, "after the end");
         let twice = [out(1, 0.0, 2.0, 0.5), out(1, 0.0, 2.0, 0.0)];
-        assert_eq!(ideal(4.0, 4, &all, &twice), 4.5, "the worst counts");
+        assert_eq!(ideal(CALM, &all, &twice), 5.5, "the worst counts");
     }
 
     #[test]
     fn nobody_there_for_a_while_is_waited_for() {
-        assert_eq!(ideal(3.0, 1, &[1], &[out(1, 1.0, 5.0, 0.0)]), 7.0);
+        let calm = Calm { took: 3.0, work: 3.0, machines: 1 };
+        assert_eq!(ideal(calm, &[1], &[out(1, 1.0, 5.0, 0.0)]), 7.0);
     }
 
     #[test]

@@ -195,7 +195,10 @@ fn faults(ground: &Ground, seeds: &Seeds, begun: Instant) -> Result<bool> {
     let tree = Tree::new()?;
     let measure = runs::measure(ground, &tree)?;
     let (cases, work) = (measure.local.cases(), measure.local.work);
-    println!("alone: {cases} cases, {work:.1} s of work; on a mesh without faults {:.1} s", measure.calm);
+    println!(
+        "alone: {cases} cases, {work:.1} s of work; on a mesh without faults {:.1} s",
+        measure.calm.took
+    );
     let (mut clean, mut failed, mut left_out) = (0, Vec::new(), 0);
     for seed in &wanted {
         if begun.elapsed() > Duration::from_secs(seeds.seconds) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::docker::{Error, Result, complaints_of, docker, exec, exec_piped, text};
 use crate::faults::{Over, mend, perform};
-use crate::ideal::{Allowance, Outage, ideal, median};
+use crate::ideal::{Allowance, Calm, Outage, ideal, median};
 use crate::plan::{CLIENT, Fault, NODES, Plan, name};
 use crate::processes::Watched;
 use crate::tree;
@@ -173,8 +173,8 @@ pub(crate) fn alone(ground: &Ground, tree: &Tree) -> Result<Verdicts> {
 pub(crate) struct Measure {
     /// What must come out.
     pub(crate) local: Verdicts,
-    /// Seconds that a fresh mesh takes where nothing goes wrong.
-    pub(crate) calm: f64,
+    /// A fresh mesh where nothing goes wrong.
+    pub(crate) calm: Calm,
     /// Seconds that the same tests take without a mesh.
     pub(crate) probe: f64,
 }
@@ -197,7 +197,8 @@ pub(crate) fn measure(ground: &Ground, tree: &Tree) -> Result<Measure> {
     };
     let times = (0..CALM_RUNS).map(calm).collect::<Result<Vec<_>>>()?;
     let (calm, probe) = times.into_iter().unzip();
-    Ok(Measure { local, calm: median(calm), probe: median(probe) })
+    let calm = Calm { took: median(calm), work: local.work, machines: NODES + 1 };
+    Ok(Measure { local, calm, probe: median(probe) })
 }
 
 /// Everything in place: the tree, and nodes that trust the client.
@@ -281,7 +282,7 @@ fn trial(world: &World, tree: &Tree, measure: &Measure, plan: &Plan, keep: bool)
     };
     let there: Vec<usize> = (usize::from(plan.remote_only)..=NODES).collect();
     let allowance = Allowance {
-        ideal: ideal(measure.calm, NODES + 1, &there, &ran.outages),
+        ideal: ideal(measure.calm, &there, &ran.outages),
         noise: before.max(probe(world)?) / measure.probe,
         losses: plan.losses(),
     };
