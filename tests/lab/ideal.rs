@@ -3,7 +3,7 @@
 //! Pure. What is ideal follows from a run where nothing went wrong and from what was there while things went wrong; what
 //! is allowed beyond it is a number of seconds a loss. A run that hangs is longer.
 
-/// Seconds allowed for each machine whose tests are lost.
+/// Seconds allowed for each time that tests are lost.
 const LOSS_COSTS: f64 = 3.0;
 
 /// However busy this machine is, a calm run counts at most so many times: where the same tests without a mesh take longer
@@ -30,7 +30,7 @@ pub(crate) struct Allowance {
     pub(crate) ideal: f64,
     /// How much longer the same tests take now, without a mesh, than they took when the calm runs were made.
     pub(crate) noise: f64,
-    /// Machines whose tests were lost.
+    /// How often tests were lost.
     pub(crate) losses: usize,
 }
 
