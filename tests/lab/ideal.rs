@@ -6,8 +6,7 @@
 /// Seconds allowed for each time that tests are lost.
 const LOSS_COSTS: f64 = 3.0;
 
-/// However busy this machine is, a calm run counts at most so many times: where the same tests without a mesh take longer
-/// still, nothing can be said, and a run that hangs must not hide there.
+/// However busy this machine is, what is ideal counts at most so many times: a run that hangs must not hide there.
 const NOISE_MAX: f64 = 2.0;
 
 /// A time in which a machine did only a part of what it could.
@@ -28,7 +27,7 @@ pub(crate) struct Outage {
 pub(crate) struct Allowance {
     /// What the work takes on what was there.
     pub(crate) ideal: f64,
-    /// How much longer the same tests take now, without a mesh, than they took when the calm runs were made.
+    /// How much longer the same tests took than in a calm run, since somebody else keeps this machine busy.
     pub(crate) noise: f64,
     /// How often tests were lost.
     pub(crate) losses: usize,
@@ -82,6 +81,15 @@ pub(crate) fn ideal(calm: Calm, there: &[usize], outages: &[Outage]) -> f64 {
     beside + now + work / capacity(now, there, outages)
 }
 
+/// How much longer tests took than in a calm run. Each is a loop up to a time, so the rest is what others use of this
+/// machine; but a machine that was out may have held up the one test it ran for as long as that. What a run does beside
+/// its tests, such as to wait for somebody who does not answer, is not in it.
+pub(crate) fn noise(calm: Calm, work: f64, outages: &[Outage]) -> f64 {
+    let held_up: f64 =
+        outages.iter().map(|outage| outage.until - outage.from).filter(|time| time.is_finite()).sum();
+    (work - held_up) / calm.work
+}
+
 /// Machines that work at a time, and parts of machines.
 fn capacity(now: f64, there: &[usize], outages: &[Outage]) -> f64 {
     let of = |machine: &usize| {
@@ -131,6 +139,12 @@ mod tests {
     fn nobody_there_for_a_while_is_waited_for() {
         let calm = Calm { took: 3.0, work: 3.0, machines: 1 };
         assert_eq!(ideal(calm, &[1], &[out(1, 1.0, 5.0, 0.0)]), 7.0);
+    }
+
+    #[test]
+    fn a_test_held_up_is_no_noise() {
+        assert_eq!(noise(CALM, 24.0, &[]), 1.5);
+        assert_eq!(noise(CALM, 24.0, &[out(1, 1.0, 5.0, 0.0), out(2, 1.0, f64::INFINITY, 0.0)]), 1.25);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::docker::{Error, Result, complaints_of, docker, exec, exec_piped, text};
 use crate::faults::{Over, mend, perform};
-use crate::ideal::{Allowance, Calm, Outage, ideal, median};
+use crate::ideal::{Allowance, Calm, Outage, ideal, median, noise};
 use crate::plan::{CLIENT, Fault, NODES, Plan, name};
 use crate::processes::Watched;
 use crate::tree;
@@ -30,11 +30,6 @@ const INTERRUPTED_AT: u32 = 300;
 /// What is run, and where its results go.
 const ARGUMENTS: &str = "--workspace /tmp/tree --engine embedded --run-skipped --random-seed 1 -p verbose -j 1 \
      --min-remote 0 --json-test-results /tmp/results.json mjsunit message webkit intl test262";
-
-/// The same tests without a mesh, for how busy this machine is; in a home of its own, so that nothing is known of them
-/// afterwards.
-const PROBE: &str = "TESTMESH_HOME=/tmp/probe run-tests --nonetwork --workspace /tmp/tree --engine embedded \
-     --random-seed 1 -j 4 mjsunit message webkit intl test262 >/dev/null 2>&1 || true";
 
 /// A tree on this machine, to be copied into clients.
 #[derive(Debug)]
@@ -175,8 +170,6 @@ pub(crate) struct Measure {
     pub(crate) local: Verdicts,
     /// A fresh mesh where nothing goes wrong.
     pub(crate) calm: Calm,
-    /// Seconds that the same tests take without a mesh.
-    pub(crate) probe: f64,
 }
 
 /// The tree on one machine, then on meshes where nothing goes wrong.
@@ -185,20 +178,19 @@ pub(crate) fn measure(ground: &Ground, tree: &Tree) -> Result<Measure> {
     let calm = |number: usize| -> Result<(f64, f64)> {
         World::start(ground, &format!("calm-{number}"), vec![Machine::plain(); NODES + 1])?.within(|world| {
             gather(world, tree)?;
-            let probe = probe(world)?;
             let ran = run(world, &Course { listening: (0..=NODES).collect(), ..Course::default() })?;
             let verdicts = verdicts(world, &ran)?;
             let complaints = [ran.complaints, verdicts.complaints(&local)].concat();
             if !complaints.is_empty() || remote(&verdicts) == 0 {
                 return Err(Error::Confused(format!("a run where nothing goes wrong: {complaints:?}")));
             }
-            Ok((ran.took, probe))
+            Ok((ran.took, verdicts.work))
         })
     };
     let times = (0..CALM_RUNS).map(calm).collect::<Result<Vec<_>>>()?;
-    let (calm, probe) = times.into_iter().unzip();
-    let calm = Calm { took: median(calm), work: local.work, machines: NODES + 1 };
-    Ok(Measure { local, calm, probe: median(probe) })
+    let (took, work) = times.into_iter().unzip();
+    let calm = Calm { took: median(took), work: median(work), machines: NODES + 1 };
+    Ok(Measure { local, calm })
 }
 
 /// Everything in place: the tree, and nodes that trust the client.
@@ -206,13 +198,6 @@ fn gather(world: &World, tree: &Tree) -> Result<Duration> {
     tree.put(world)?;
     world.introduce()?;
     world.wait_for_mutual(CLIENT, NODES)
-}
-
-/// Seconds that the tests take now without a mesh.
-fn probe(world: &World) -> Result<f64> {
-    let begun = Instant::now();
-    exec(&world.container(CLIENT), PROBE)?;
-    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// How a seed went.
@@ -251,7 +236,6 @@ fn trial(world: &World, tree: &Tree, measure: &Measure, plan: &Plan, keep: bool)
     let left_out = plan.faults.iter().filter(|fault| crate::faults::impossible(world, fault).is_some());
     let left_out = left_out.count();
     let joined = gather(world, tree)?;
-    let before = probe(world)?;
     let ran = run(
         world,
         &Course {
@@ -283,7 +267,7 @@ fn trial(world: &World, tree: &Tree, measure: &Measure, plan: &Plan, keep: bool)
     let there: Vec<usize> = (usize::from(plan.remote_only)..=NODES).collect();
     let allowance = Allowance {
         ideal: ideal(measure.calm, &there, &ran.outages),
-        noise: before.max(probe(world)?) / measure.probe,
+        noise: noise(measure.calm, verdicts.work, &ran.outages),
         losses: plan.losses(),
     };
     let (took, allowed) = (ran.took, allowance.words());
