@@ -1,5 +1,6 @@
 //! Joining, trust that spreads and goes, and two networks with one machine in both. Each prints its figures.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::docker::{Error, Result, docker, exec};
@@ -9,6 +10,9 @@ use crate::world::{Ground, Machine, World};
 
 /// No wait of a scenario is longer.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Until everybody looks for what a decision brings.
+const WATCH: Duration = Duration::from_secs(3);
 
 /// Prints a figure.
 fn figure(what: &str, time: Duration) {
@@ -94,30 +98,45 @@ fn trusts(world: &World, nodes: usize, gossip: bool) -> Result<()> {
     figure("last approval to everybody trusted and connected by everybody", begun.elapsed());
 
     let holds = |machine: usize, is: &str| -> Result<f64> {
-        let script = format!("{is} meshctl why {} --json | grep -q \"\\\"trusted\\\"\"", world.key(lost));
+        // A node that does not answer decided nothing.
+        let script = format!(
+            "meshctl status >/dev/null && {is} meshctl why {} --json | grep -q \"\\\"trusted\\\"\"",
+            world.key(lost)
+        );
         world.wait_until(machine, "a decision about a node is in force", &script, PATIENCE)
     };
-    let from = world.clock(CLIENT, "true")?;
-    world.approve(CLIENT, &[lost])?;
-    let at = latest(world.each(&others, |machine| holds(machine, ""))?);
-    beside("a node approved at the client to trusted everywhere", at - from, in_force);
+    // Everybody looks already when the decision is taken.
+    let decided = |watching: &[usize], decision: &str, is: &str| -> Result<f64> {
+        let all = [&[CLIENT], watching].concat();
+        let moments = world.each(&all, |machine| {
+            if machine == CLIENT {
+                thread::sleep(WATCH);
+                world.begun(CLIENT, decision)
+            } else {
+                holds(machine, is)
+            }
+        })?;
+        if moments[1..].iter().any(|moment| *moment < moments[0]) {
+            return Err(Error::Confused("a decision was in force before it was taken".to_owned()));
+        }
+        Ok(latest(&moments[1..]) - moments[0])
+    };
+    let approve = format!("meshctl approve --yes {}", world.key(lost));
+    beside("a node approved at the client to trusted everywhere", decided(&others, &approve, "")?, in_force);
 
     world.each(&everybody, |machine| world.clock(machine, "meshctl stop >/dev/null 2>&1"))?;
     let from =
-        latest(world.each(&everybody, |machine| world.clock(machine, "meshctl start >/dev/null 2>&1"))?);
+        latest(&world.each(&everybody, |machine| world.clock(machine, "meshctl start >/dev/null 2>&1"))?);
     let mutual = format!("meshctl status --json | grep -q \"\\\"mutual\\\": {nodes},\"");
     let whole = |machine| world.wait_until(machine, "all others trusted both ways", &mutual, PATIENCE);
-    let at = latest(world.each(&everybody, whole)?);
+    let at = latest(&world.each(&everybody, whole)?);
     let aim = (nodes <= 16).then_some(4.0);
     beside("all started again, the last of them to everybody trusted by everybody", at - from, aim);
 
     let rest: Vec<usize> = (1..frozen).collect();
     docker(&["pause", &world.container(frozen)])?;
-    let from = world.clock(CLIENT, "true")?;
     let revoke = format!("meshctl revoke {} --yes --reason lost", world.key(lost));
-    exec(&world.container(CLIENT), &revoke)?;
-    let at = latest(world.each(&rest, |machine| holds(machine, "!"))?);
-    beside("a node revoked at the client to not trusted anywhere", at - from, in_force);
+    beside("a node revoked at the client to not trusted anywhere", decided(&rest, &revoke, "!")?, in_force);
     let from = world.clock(CLIENT, "true")?;
     docker(&["unpause", &world.container(frozen)])?;
     beside("a node that was frozen meanwhile has learned of it", holds(frozen, "!")? - from, None);
@@ -130,8 +149,8 @@ fn trusts(world: &World, nodes: usize, gossip: bool) -> Result<()> {
     Ok(())
 }
 
-fn latest(moments: Vec<f64>) -> f64 {
-    moments.into_iter().fold(0.0, f64::max)
+fn latest(moments: &[f64]) -> f64 {
+    moments.iter().copied().fold(0.0, f64::max)
 }
 
 /// A client that is interrupted in the middle of a run, by each signal that a person or a system may send.

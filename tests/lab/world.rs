@@ -254,7 +254,16 @@ impl World {
     /// Runs a script that prints nothing in a machine; when it ended, in seconds of the clock that all machines share. What
     /// the engine adds to a command is not in it.
     pub(crate) fn clock(&self, machine: usize, script: &str) -> Result<f64> {
-        let said = exec(&self.container(machine), &format!("{script} && cat /proc/uptime"))?;
+        self.seconds(machine, &format!("{script} && cat /proc/uptime"))
+    }
+
+    /// Runs a script in a machine; when it began, on the same clock.
+    pub(crate) fn begun(&self, machine: usize, script: &str) -> Result<f64> {
+        self.seconds(machine, &format!("cat /proc/uptime && {script} >/dev/null 2>&1"))
+    }
+
+    fn seconds(&self, machine: usize, script: &str) -> Result<f64> {
+        let said = exec(&self.container(machine), script)?;
         let seconds = said.split(' ').next().and_then(|word| word.parse().ok());
         seconds.ok_or_else(|| Error::Confused(format!("no time: {said}")))
     }
