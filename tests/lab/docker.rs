@@ -267,6 +267,17 @@ fn engine_is_here() -> bool {
         .is_ok_and(|said| said.trim() == format!("{} {}", kernel.trim(), name.trim()))
 }
 
+/// How often the kernel's table of neighbours was full, which all network namespaces of a machine share. Packets are lost
+/// then, whatever a mesh does.
+pub(crate) fn neighbours_full() -> u64 {
+    let table = std::fs::read_to_string("/proc/net/stat/arp_cache").unwrap_or_default();
+    let mut lines = table.lines();
+    let head = lines.next().unwrap_or_default();
+    let Some(column) = head.split_whitespace().position(|name| name == "table_fulls") else { return 0 };
+    let of_line = |line: &str| u64::from_str_radix(line.split_whitespace().nth(column)?, 16).ok();
+    lines.filter_map(of_line).sum()
+}
+
 /// Runs a command of this machine in the network namespace of a container.
 pub(crate) fn in_network(container: &str, words: &str) -> Result<String> {
     let pid = docker(&["inspect", "--format", "{{.State.Pid}}", container])?;

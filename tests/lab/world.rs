@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::docker::{Error, LABEL, Means, Result, docker, exec, text};
+use crate::docker::{Error, LABEL, Means, Result, docker, exec, neighbours_full, text};
 use crate::logs::{Log, merged, stamp};
 use crate::plan::{CLIENT, name};
 
@@ -62,6 +62,8 @@ pub(crate) struct World {
     networks: Vec<String>,
     prefix: String,
     keys: BTreeMap<usize, String>,
+    /// How often the table of neighbours had been full before.
+    neighbours_full: u64,
     /// What the lab did, with times.
     diary: std::sync::Mutex<String>,
 }
@@ -90,6 +92,7 @@ impl World {
             networks,
             prefix,
             keys: BTreeMap::new(),
+            neighbours_full: neighbours_full(),
             diary: std::sync::Mutex::default(),
             machines,
         };
@@ -98,7 +101,10 @@ impl World {
                 world.keys = keys;
                 Ok(world)
             }
-            Err(error) => Err(world.broken(error)),
+            Err(error) => {
+                world.tell_of_neighbours();
+                Err(world.broken(error))
+            }
         }
     }
 
@@ -115,7 +121,21 @@ impl World {
 
     /// Does something in it; the logs are kept where that fails.
     pub(crate) fn within<T>(mut self, what: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        what(&mut self).map_err(|error| self.broken(error))
+        let done = what(&mut self).map_err(|error| self.broken(error));
+        self.tell_of_neighbours();
+        done
+    }
+
+    /// Says so where packets were lost for a reason outside of the mesh.
+    fn tell_of_neighbours(&self) {
+        let times = neighbours_full().saturating_sub(self.neighbours_full);
+        if times > 0 {
+            println!(
+                "{}: the kernel's table of neighbours was full {times} times, and packets were lost; too many containers \
+                 and namespaces for net.ipv4.neigh.default.gc_thresh3",
+                self.title
+            );
+        }
     }
 
     /// An error together with the logs.
