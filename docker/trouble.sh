@@ -8,6 +8,7 @@ set -euo pipefail
 programs=$(realpath "${1:-target/release}")
 work=$(mktemp -d)
 tag=tt$$
+pid=
 
 ctl() {
     local host=$1
@@ -15,6 +16,8 @@ ctl() {
     ip netns exec "$tag$host" "$programs/meshctl" --home "$work/$host" "$@"
 }
 cleanup() {
+    # What is frozen cannot end.
+    [ -z "$pid" ] || kill -CONT "$pid" 2>/dev/null || true
     for host in a b; do
         ctl "$host" stop >/dev/null 2>&1 || true
         ip netns del "$tag$host" 2>/dev/null || true

@@ -1,9 +1,11 @@
 //! The Docker engine, by its command line, and what this machine can do to containers.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Everything of the lab carries it; the value says whose it is.
 pub(crate) const LABEL: &str = "testmesh.lab";
@@ -11,8 +13,17 @@ pub(crate) const LABEL: &str = "testmesh.lab";
 /// No command to the engine takes longer, or it hangs.
 const PATIENCE: &str = "900";
 
-/// Looks until nothing of a lab is left; what a killed command began may still appear.
-const LOOKS: usize = 20;
+/// An engine that does not say its version within so many seconds is none.
+const ANSWER: &str = "10";
+
+/// Between two looks for what is left.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// So long nothing may be there before nothing is left: what a killed command began may still appear.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// What cannot be removed in this time is told.
+const REMOVAL: Duration = Duration::from_secs(60);
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +50,14 @@ pub(crate) enum Error {
     /// An answer that makes no sense.
     #[error("{0}")]
     Confused(String),
+    /// A mesh in which something failed; the logs of its machines are kept.
+    #[error("{error}\nlogs: {}", .logs.display())]
+    Broken {
+        /// What.
+        error: Box<Error>,
+        /// The file.
+        logs: PathBuf,
+    },
     /// Files of the lab.
     #[error(transparent)]
     Files(#[from] std::io::Error),
@@ -49,9 +68,13 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Runs a command to its end; its output.
 pub(crate) fn run(words: &[&str]) -> Result<String> {
+    run_within(PATIENCE, words)
+}
+
+fn run_within(seconds: &str, words: &[&str]) -> Result<String> {
     let command = words.join(" ");
     let mut limited = Command::new("timeout");
-    limited.args(["-k", "5", PATIENCE]).args(words).stdin(Stdio::null());
+    limited.args(["-k", "5", seconds]).args(words).stdin(Stdio::null());
     let output = limited.output().map_err(|error| Error::Start(command.clone(), error))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -92,37 +115,94 @@ pub(crate) fn exec(container: &str, script: &str) -> Result<String> {
 
 /// Why no engine can be used, in one line; none: it can.
 pub(crate) fn missing() -> Option<String> {
-    let error = docker(&["version", "--format", "{{.Server.Version}}"]).err()?;
+    let error = run_within(ANSWER, &["docker", "version", "--format", "{{.Server.Version}}"]).err()?;
     let words = error.to_string();
     Some(words.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Removes everything that carries a lab's label. What is already gone is no error.
-pub(crate) fn remove_all(whose: &str) {
-    let filter = format!("label={LABEL}={whose}");
-    let list = |words: &[&str]| -> Vec<String> {
-        let found = docker(&[words, &["--filter", &filter]].concat()).unwrap_or_default();
-        found.lines().map(str::to_owned).collect()
-    };
-    let mut clean = 0;
-    for _ in 0..LOOKS {
-        let containers = list(&["ps", "-aq"]);
-        let paused = list(&["ps", "-aq", "--filter", "status=paused"]);
-        paused.iter().for_each(|id| drop(docker(&["unpause", id])));
-        if !containers.is_empty() {
-            let ids: Vec<&str> = containers.iter().map(String::as_str).collect();
-            drop(docker(&[&["rm", "-fv"], &ids[..]].concat()));
-        }
-        let networks = list(&["network", "ls", "-q"]);
-        networks.iter().for_each(|id| drop(docker(&["network", "rm", id])));
-        let volumes = list(&["volume", "ls", "-q"]);
-        volumes.iter().for_each(|id| drop(docker(&["volume", "rm", "-f", id])));
-        clean =
-            if containers.is_empty() && networks.is_empty() && volumes.is_empty() { clean + 1 } else { 0 };
-        if clean == 2 {
-            return;
-        }
+/// What the engine has of a label, by kind of thing.
+fn labelled(filter: &str) -> Result<Vec<(&'static str, String)>> {
+    let filter = format!("label={filter}");
+    let kinds: [(&str, &[&str]); 3] = [
+        ("container", &["ps", "-aq"]),
+        ("network", &["network", "ls", "-q"]),
+        ("volume", &["volume", "ls", "-q"]),
+    ];
+    let mut found = Vec::new();
+    for (kind, words) in kinds {
+        let listed = docker(&[words, &["--filter", &filter]].concat())?;
+        found.extend(listed.lines().map(|id| (kind, id.to_owned())));
     }
+    Ok(found)
+}
+
+/// Removes everything that carries a lab's label; what could not be removed. A lab that was cut short may have commands
+/// on the way, so what it began is waited for.
+pub(crate) fn remove_all(whose: &str, cut_short: bool) -> Vec<String> {
+    let (begun, mut seen) = (Instant::now(), Instant::now());
+    let settled = if cut_short { SETTLED } else { Duration::ZERO };
+    loop {
+        // An engine that does not answer may have anything.
+        let found = labelled(&format!("{LABEL}={whose}"));
+        if found.as_ref().is_ok_and(Vec::is_empty) && seen.elapsed() >= settled {
+            return Vec::new();
+        }
+        let mut failed = Vec::new();
+        match found {
+            Err(error) => failed.push(error.to_string()),
+            Ok(found) => {
+                if !found.is_empty() {
+                    seen = Instant::now();
+                }
+                for (kind, id) in found {
+                    if let Err(error) = remove(kind, &id) {
+                        failed.push(format!("{kind} {id}: {error}"));
+                    }
+                }
+            }
+        }
+        if begun.elapsed() > REMOVAL && !failed.is_empty() {
+            return failed;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn remove(kind: &str, id: &str) -> Result<()> {
+    match kind {
+        "container" => {
+            // Most are not frozen, and that is no error; what is frozen cannot be killed.
+            let _ = docker(&["unpause", id]);
+            docker(&["rm", "-fv", id]).map(drop)
+        }
+        kind => docker(&[kind, "rm", id]).map(drop),
+    }
+}
+
+/// Removes what labs of that prefix left behind that were killed together with their guards.
+pub(crate) fn sweep(prefix: &str) -> Result<()> {
+    let format = format!("{{{{.Label \"{LABEL}\"}}}}");
+    let mut labs = BTreeSet::new();
+    for words in [&["ps", "-a"][..], &["network", "ls"], &["volume", "ls"]] {
+        let listed =
+            docker(&[words, &["--filter", &format!("label={LABEL}"), "--format", &format]].concat())?;
+        labs.extend(listed.lines().map(str::to_owned));
+    }
+    let dead = |whose: &String| {
+        let process = whose.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
+        process.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| !is_lab(number))
+    };
+    for whose in labs.iter().filter(|whose| dead(whose)) {
+        println!("left by a lab that was killed, removed now: {whose}");
+        remove_all(whose, false).iter().for_each(|words| println!("not removed: {words}"));
+    }
+    Ok(())
+}
+
+/// Whether a process is a lab that runs.
+fn is_lab(process: u32) -> bool {
+    let here = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+    std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name == here)
 }
 
 /// What this machine can do to a container beside what the engine offers.
@@ -136,6 +216,8 @@ pub(crate) struct Means {
     pub(crate) shaping: bool,
     /// The library that lies about the time.
     pub(crate) faketime: Option<PathBuf>,
+    /// Processes of containers are processes of this machine.
+    pub(crate) processes: bool,
     /// Processors.
     pub(crate) cores: usize,
 }
@@ -154,7 +236,8 @@ impl Means {
             netem: tried(&format!("{up}; tc qdisc add dev lo root netem delay 1ms")),
             shaping: tried(&format!("{up}; tc qdisc add dev lo root tbf rate 1mbit burst 10kb latency 50ms")),
             faketime,
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            processes: engine_is_here(),
+            cores: thread::available_parallelism().map_or(1, usize::from),
         }
     }
 
@@ -168,11 +251,31 @@ impl Means {
                 self.faketime.is_some(),
                 "no clock skew: it needs libfaketime on this machine (containers share its clock)",
             ),
+            (self.processes, "no look at processes within 500 ms: the engine is on another machine"),
         ]
         .into_iter()
         .filter_map(|(there, words)| (!there).then_some(words))
         .collect()
     }
+}
+
+/// Whether the engine runs on this very kernel.
+fn engine_is_here() -> bool {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    docker(&["info", "--format", "{{.KernelVersion}} {{.Name}}"])
+        .is_ok_and(|said| said.trim() == format!("{} {}", kernel.trim(), name.trim()))
+}
+
+/// How often the kernel's table of neighbours was full, which all network namespaces of a machine share. Packets are lost
+/// then, whatever a mesh does.
+pub(crate) fn neighbours_full() -> u64 {
+    let table = std::fs::read_to_string("/proc/net/stat/arp_cache").unwrap_or_default();
+    let mut lines = table.lines();
+    let head = lines.next().unwrap_or_default();
+    let Some(column) = head.split_whitespace().position(|name| name == "table_fulls") else { return 0 };
+    let of_line = |line: &str| u64::from_str_radix(line.split_whitespace().nth(column)?, 16).ok();
+    lines.filter_map(of_line).sum()
 }
 
 /// Runs a command of this machine in the network namespace of a container.

@@ -4,11 +4,15 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::docker::{Result, docker, exec, in_network};
+use crate::ideal::Outage;
 use crate::plan::{CLIENT, Fault, Kind, name};
 use crate::world::{SKEW_FILE, World};
 
 /// Where the file lies that fills a disk.
 const FILLER: &str = "/mesh/node/cache/filler";
+
+/// The one that fills the rest of a home.
+const HOME_FILLER: &str = "/mesh/node/filler";
 
 /// How long a machine may take to end in order.
 const FAREWELL: &str = "3";
@@ -53,12 +57,14 @@ impl Over {
     }
 }
 
-/// Performs a fault, leaves it for its time, and undoes it. What cannot be done here is written into the diary.
-pub(crate) fn perform(world: &World, fault: &Fault, over: &Over) -> Result<()> {
+/// Performs a fault, leaves it for its time, and undoes it; what the machines could not do meanwhile, in seconds since the
+/// beginning of the run. What cannot be done here is written into the diary.
+pub(crate) fn perform(world: &World, fault: &Fault, over: &Over, begun: Instant) -> Result<Vec<Outage>> {
     if let Some(why) = impossible(world, fault) {
         world.note(&format!("left out: {fault}: {why}"));
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let from = begun.elapsed();
     world.note(&fault.to_string());
     let undo = begin(world, fault);
     world.note(&format!("done: {fault}"));
@@ -70,7 +76,15 @@ pub(crate) fn perform(world: &World, fault: &Fault, over: &Over) -> Result<()> {
     // Undone also when only half of it was done.
     let undone = end(world, fault);
     world.note(&format!("over: {fault}"));
-    undo.and(undone)
+    undo.and(undone)?;
+    // What the end of the run cut short had gone on.
+    let until = if fault.is_for_good() {
+        f64::INFINITY
+    } else {
+        begun.elapsed().max(from + fault.lasting).as_secs_f64()
+    };
+    let (from, capacity) = (from.as_secs_f64(), fault.capacity());
+    Ok(fault.out().into_iter().map(|machine| Outage { machine, from, until, capacity }).collect())
 }
 
 /// Why it cannot be done here; none: it can.
@@ -118,11 +132,17 @@ fn begin(world: &World, fault: &Fault) -> Result<()> {
                 // It ends with an error when nothing more fits, as it should.
                 exec(&container, &format!("dd if=/dev/zero of={FILLER} bs=64k 2>/dev/null; true"))?;
             }
+            Kind::FullHome => {
+                let fill =
+                    |file: &str| format!("dd if=/dev/zero of={file} bs=4k 2>/dev/null; echo >>{file}; true");
+                exec(&container, &format!("{}; {}", fill(HOME_FILLER), fill(FILLER)))?;
+            }
             Kind::Skew => {
                 let sign = if fault.strength < 0 { '-' } else { '+' };
                 exec(&container, &format!("echo {sign}{}s >{SKEW_FILE}", fault.strength.abs()))?;
             }
-            Kind::OwnNode => drop(exec(&container, "killall -9 meshd")?),
+            // The first line of the file is the process.
+            Kind::OwnNode => drop(exec(&container, "kill -9 $(head -n 1 /mesh/node/meshd.pid)")?),
         }
     }
     Ok(())
@@ -156,7 +176,9 @@ fn end(world: &World, fault: &Fault) -> Result<()> {
                 let all = world.means().cores.to_string();
                 docker(&["update", "--cpus", &all, &container])?;
             }
-            Kind::FullDisk => drop(exec(&container, &format!("rm -f {FILLER}"))),
+            Kind::FullDisk | Kind::FullHome => {
+                drop(exec(&container, &format!("rm -f {FILLER} {HOME_FILLER}")));
+            }
             Kind::Skew => drop(exec(&container, &format!("echo +0s >{SKEW_FILE}"))),
             Kind::OwnNode => drop(exec(&container, "meshctl start")?),
         }
@@ -202,7 +224,7 @@ pub(crate) fn mend(world: &World) -> Result<()> {
         if world.means().filters {
             in_network(&container, "iptables -F; tc qdisc del dev eth0 root 2>/dev/null || true")?;
         }
-        exec(&container, &format!("rm -f {FILLER}; echo +0s >{SKEW_FILE}")).map(drop)
+        exec(&container, &format!("rm -f {FILLER} {HOME_FILLER}; echo +0s >{SKEW_FILE}")).map(drop)
     };
     world.each(&all, mend)?;
     exec(&world.container(CLIENT), "meshctl start").map(drop)

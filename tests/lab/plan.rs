@@ -12,6 +12,9 @@ pub(crate) const CLIENT: usize = 0;
 /// Nodes beside the client in a run with faults.
 pub(crate) const NODES: usize = 3;
 
+/// Seeds among which few are looked for that bring every kind.
+const COVER_MAX: u64 = 200;
+
 /// Most faults of a run.
 const FAULTS_MAX: u64 = 3;
 
@@ -38,6 +41,8 @@ pub(crate) enum Kind {
     SlowCpu,
     /// No room for inputs and scratch files.
     FullDisk,
+    /// Nor for anything else of the node: statements of trust, its audit log.
+    FullHome,
     /// The clock jumps.
     Skew,
     /// The client's own node is killed.
@@ -48,7 +53,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them, in the order in which seeds begin with them.
-    pub(crate) const ALL: [Kind; 13] = [
+    pub(crate) const ALL: [Kind; 14] = [
         Kind::Kill,
         Kind::Crash,
         Kind::Restart,
@@ -62,6 +67,7 @@ impl Kind {
         Kind::Skew,
         Kind::OwnNode,
         Kind::CutOff,
+        Kind::FullHome,
     ];
 
     fn is_of_client(self) -> bool {
@@ -85,13 +91,44 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Machines whose tests this may cost.
-    pub(crate) fn losses(&self) -> usize {
+    /// Whether this may cost tests that ran: a connection that loses packets may break, and what a slow machine does not
+    /// end is done elsewhere. Machines that are lost together are found to be lost together, so they are one loss.
+    fn is_a_loss(&self) -> bool {
+        self.kind != Kind::Skew
+    }
+
+    /// Nodes that can do nothing for the client while it lasts, or only a part of what they could.
+    pub(crate) fn out(&self) -> Vec<usize> {
         match self.kind {
-            Kind::OwnNode | Kind::CutOff => NODES,
-            Kind::Loss | Kind::Narrow | Kind::SlowCpu | Kind::Skew => 0,
-            _ => self.machines.len(),
+            Kind::OwnNode | Kind::CutOff => (1..=NODES).collect(),
+            Kind::Skew => Vec::new(),
+            _ => self.machines.clone(),
         }
+    }
+
+    /// The part that they still do.
+    pub(crate) fn capacity(&self) -> f64 {
+        if self.kind == Kind::SlowCpu { self.strength as f64 / 100.0 } else { 0.0 }
+    }
+
+    /// Whether it lasts until the run is over.
+    pub(crate) fn is_for_good(&self) -> bool {
+        matches!(self.kind, Kind::Kill | Kind::OwnNode)
+    }
+
+    /// Whether machines may not hear in time that a run is over: they are asleep, slow, or out of reach.
+    fn deafens(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Pause
+                | Kind::Disconnect
+                | Kind::Partition
+                | Kind::Loss
+                | Kind::Narrow
+                | Kind::SlowCpu
+                | Kind::OwnNode
+                | Kind::CutOff
+        )
     }
 }
 
@@ -110,6 +147,7 @@ impl fmt::Display for Fault {
             Kind::Narrow => write!(out, "{strength} kbit/s at {names} for {seconds:.1} s")?,
             Kind::SlowCpu => write!(out, "{strength} % of a processor at {names} for {seconds:.1} s")?,
             Kind::FullDisk => write!(out, "full disk at {names} for {seconds:.1} s")?,
+            Kind::FullHome => write!(out, "full home at {names} for {seconds:.1} s")?,
             Kind::Skew => write!(out, "clock of {names} off by {strength} s for {seconds:.1} s")?,
             Kind::OwnNode => write!(out, "kill the client's node")?,
         }
@@ -172,9 +210,22 @@ impl Plan {
         of_clock.flat_map(|fault| fault.machines.clone()).collect()
     }
 
-    /// How often a machine's tests may be lost.
+    /// Machines whose home is small enough to be filled.
+    pub(crate) fn small_homes(&self) -> BTreeSet<usize> {
+        let of_home = self.faults.iter().filter(|fault| fault.kind == Kind::FullHome);
+        of_home.flat_map(|fault| fault.machines.clone()).collect()
+    }
+
+    /// Machines that hear at once that a run is over.
+    pub(crate) fn listening(&self) -> Vec<usize> {
+        let deaf = self.faults.iter().filter(|fault| fault.deafens());
+        let deaf: BTreeSet<usize> = deaf.flat_map(Fault::out).collect();
+        (0..=NODES).filter(|machine| !deaf.contains(machine)).collect()
+    }
+
+    /// How often tests may be lost.
     pub(crate) fn losses(&self) -> usize {
-        self.faults.iter().map(Fault::losses).sum()
+        self.faults.iter().filter(|fault| fault.is_a_loss()).count()
     }
 }
 
@@ -184,6 +235,21 @@ impl fmt::Display for Plan {
         let remote = if self.remote_only { " (nothing runs on the client)" } else { "" };
         write!(out, "{}{remote}", faults.join("; "))
     }
+}
+
+/// Few seeds that bring every kind together: each time the one with most kinds that were not there yet.
+pub(crate) fn cover() -> Vec<u64> {
+    let kinds =
+        |seed: u64| -> BTreeSet<Kind> { Plan::of(seed).faults.iter().map(|fault| fault.kind).collect() };
+    let (mut missing, mut seeds) = (BTreeSet::from(Kind::ALL), Vec::new());
+    while !missing.is_empty() {
+        let most = (0..COVER_MAX)
+            .max_by_key(|seed| (kinds(*seed).intersection(&missing).count(), std::cmp::Reverse(*seed)));
+        let Some(seed) = most else { break };
+        missing = &missing - &kinds(seed);
+        seeds.push(seed);
+    }
+    seeds
 }
 
 fn fault(kind: Kind, random: &mut Random) -> Fault {
@@ -278,6 +344,29 @@ mod tests {
     }
 
     #[test]
+    fn few_seeds_bring_every_kind() {
+        let plans: Vec<Plan> = cover().into_iter().map(Plan::of).collect();
+        let kinds: BTreeSet<Kind> =
+            plans.iter().flat_map(|plan| plan.faults.iter().map(|fault| fault.kind)).collect();
+        assert_eq!(kinds, BTreeSet::from(Kind::ALL));
+        assert!(plans.len() <= 7, "{} seeds", plans.len());
+    }
+
+    #[test]
+    fn who_is_out_of_reach_need_not_hear_the_end() {
+        let fault = |kind, machine| Fault {
+            kind,
+            at: 0,
+            machines: vec![machine],
+            lasting: Duration::from_secs(1),
+            strength: 0,
+        };
+        let plan = |faults: &[Fault]| Plan { seed: 0, remote_only: false, faults: faults.to_vec() };
+        assert_eq!(plan(&[fault(Kind::Pause, 1), fault(Kind::Restart, 2)]).listening(), [CLIENT, 2, 3]);
+        assert_eq!(plan(&[fault(Kind::CutOff, CLIENT)]).listening(), [CLIENT]);
+    }
+
+    #[test]
     fn words_say_what_when_and_where() {
         let fault = Fault {
             kind: Kind::Partition,
@@ -287,6 +376,6 @@ mod tests {
             strength: 0,
         };
         assert_eq!(fault.to_string(), "partition n1+n3 off for 2.3 s at 40 %");
-        assert_eq!(fault.losses(), 2);
+        assert_eq!(fault.out(), [1, 3]);
     }
 }

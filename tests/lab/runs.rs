@@ -7,19 +7,25 @@ use std::time::{Duration, Instant};
 
 use crate::docker::{Error, Result, complaints_of, docker, exec, exec_piped, text};
 use crate::faults::{Over, mend, perform};
-use crate::plan::{CLIENT, NODES, Plan, name};
+use crate::ideal::{Allowance, Calm, Outage, ideal, median, noise};
+use crate::plan::{CLIENT, Fault, NODES, Plan, name};
+use crate::processes::Watched;
 use crate::tree;
 use crate::verdicts::{Verdicts, case, left_over, shares};
 use crate::world::{Ground, Machine, World};
 
-/// Seconds that no run takes, whatever goes wrong and however busy this machine is.
-const RUN_LIMIT: u64 = 600;
+/// Seconds that no run takes, whatever goes wrong; far more than any is allowed.
+const RUN_LIMIT: u64 = 120;
 
-/// How long processes of a run may be left: a node that lost its submitter waits a while before it gives up.
+/// How long processes of a run may be left where nobody could tell them: a node that lost its submitter waits a while
+/// before it gives up.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
-/// Allowed for each machine whose tests are lost.
-const LOSS_COSTS: f64 = 3.0;
+/// Runs without faults, each on a fresh mesh, whose middle one is the measure.
+const CALM_RUNS: usize = 3;
+
+/// Of a thousand cases so many are told when a run is interrupted.
+const INTERRUPTED_AT: u32 = 300;
 
 /// What is run, and where its results go.
 const ARGUMENTS: &str = "--workspace /tmp/tree --engine embedded --run-skipped --random-seed 1 -p verbose -j 1 \
@@ -44,83 +50,117 @@ impl Tree {
     }
 }
 
+/// How a run is to go.
+#[derive(Debug, Default)]
+struct Course<'a> {
+    arguments: &'a str,
+    /// What goes wrong on the way, in order.
+    faults: Vec<Fault>,
+    /// Where all processes of it must be gone at once when it is over.
+    listening: Vec<usize>,
+    /// Sent to the client on the way.
+    signal: Option<&'a str>,
+}
+
 /// A run that is over.
 #[derive(Debug)]
 struct Ran {
-    verdicts: Verdicts,
     output: String,
-    took: Duration,
-    errors: Vec<String>,
+    code: Option<i32>,
+    took: f64,
+    /// What was not there, and when.
+    outages: Vec<Outage>,
+    /// What went wrong with faults, and what was left of the run.
+    complaints: Vec<String>,
 }
 
 /// Runs the tree in the client, with faults on the way.
-fn run(world: &World, arguments: &str, plan: Option<&Plan>) -> Result<Ran> {
+fn run(world: &World, course: &Course<'_>) -> Result<Ran> {
     let client = world.container(CLIENT);
     exec(&client, "rm -f /tmp/results.json")?;
-    let script = format!("exec timeout -s KILL {RUN_LIMIT} run-tests {ARGUMENTS} {arguments} 2>&1");
+    let arguments = course.arguments;
+    let script = format!(
+        "exec timeout -s KILL {RUN_LIMIT} sh -c 'echo $$ >/tmp/run.pid; exec run-tests {ARGUMENTS} {arguments} 2>&1'"
+    );
+    let watched = Watched::of(world, &course.listening)?;
     world.note(&format!("run-tests {ARGUMENTS} {arguments}"));
     let begun = Instant::now();
     let mut process = exec_piped(&client, &script)?;
     let lines = process.stdout.take().map(|out| BufReader::new(out).lines()).into_iter().flatten();
     let cases = u32::try_from(tree::CASES).unwrap_or(u32::MAX);
-    let over = Over::default();
-    let (mut output, mut told) = (String::new(), 0);
-    let mut waiting = plan.map_or(Vec::new(), |plan| plan.faults.clone());
-    let (status, took, errors) = thread::scope(|scope| {
+    let (over, mut output, mut told) = (Over::default(), String::new(), 0);
+    let (mut waiting, mut signal) = (course.faults.clone(), course.signal);
+    thread::scope(|scope| {
         let mut threads = Vec::new();
+        let (mut last_sign, mut seen) = (begun, 0);
         for line in lines.map_while(std::result::Result::ok) {
-            if let Some((name, outcome)) = case(&line) {
-                told += 1;
-                world.note(&format!("{outcome} {name}"));
-            } else if line.contains(" tests ") || line.contains("elsewhere") {
-                world.note(&line);
-            }
+            told += u32::from(case(&line).is_some());
+            world.note(&line);
             output.push_str(&line);
             output.push('\n');
             while waiting.first().is_some_and(|fault| told >= 1.max(fault.at * cases / 1000)) {
                 let (fault, over) = (waiting.remove(0), &over);
-                threads.push(scope.spawn(move || (fault.to_string(), perform(world, &fault, over))));
+                threads.push(scope.spawn(move || (fault.to_string(), perform(world, &fault, over, begun))));
+            }
+            if told >= INTERRUPTED_AT * cases / 1000
+                && let Some(signal) = signal.take()
+            {
+                world.note(&format!("signal {signal} to the client"));
+                seen = watched.left().len();
+                exec(&client, &format!("kill -{signal} $(cat /tmp/run.pid)"))?;
+                last_sign = Instant::now();
             }
         }
-        let status = process.wait();
-        let took = begun.elapsed();
+        let code = process.wait()?.code();
+        let took = begun.elapsed().as_secs_f64();
         world.note("the run is over");
+        let since = if course.signal.is_some() { last_sign } else { Instant::now() };
+        let mut complaints = if world.means().processes { watched.all_gone(since) } else { Vec::new() };
+        if course.signal.is_some() && world.means().processes && seen == 0 {
+            complaints
+                .push("no process was seen while the run went on: that none is left says nothing".to_owned());
+        }
         over.tell();
-        let mut errors = Vec::new();
+        let mut outages = Vec::new();
         for thread in threads {
             match thread.join() {
-                Ok((_, Ok(()))) => {}
-                Ok((fault, Err(error))) => errors.push(format!("{fault}: {error}")),
-                Err(_) => errors.push("a thread of the lab panicked".to_owned()),
+                Ok((_, Ok(more))) => outages.extend(more),
+                Ok((fault, Err(error))) => complaints.push(format!("{fault}: {error}")),
+                Err(_) => complaints.push("a thread of the lab panicked".to_owned()),
             }
         }
-        (status, took, errors)
-    });
-    let code = status?.code();
-    let said = complaints_of(&mut process);
-    if code == Some(137) {
-        let last: Vec<&str> = output.lines().rev().take(3).collect();
+        let said = complaints_of(&mut process);
+        said.lines().for_each(|line| world.note(line));
+        Ok(Ran { output, code, took, outages, complaints })
+    })
+}
+
+/// What a run said of its cases.
+fn verdicts(world: &World, ran: &Ran) -> Result<Verdicts> {
+    let last: Vec<&str> = ran.output.lines().rev().take(3).collect();
+    if ran.code == Some(137) {
         let what = format!("the run did not end; its last words: {last:?}");
         return Err(Error::Late { what, limit: Duration::from_secs(RUN_LIMIT) });
     }
-    let json = exec(&client, "cat /tmp/results.json").map_err(|error| {
-        let last: Vec<&str> = output.lines().rev().take(3).collect();
-        Error::Confused(format!("no results: {error}\nexit code {code:?}; {said}; its last words: {last:?}"))
+    let json = exec(&world.container(CLIENT), "cat /tmp/results.json").map_err(|error| {
+        let code = ran.code;
+        Error::Confused(format!("no results: {error}\nexit code {code:?}; its last words: {last:?}"))
     })?;
-    let verdicts = Verdicts::of(&output, &json, code).map_err(Error::Confused)?;
-    Ok(Ran { verdicts, output, took, errors })
+    Verdicts::of(&ran.output, &json, ran.code).map_err(Error::Confused)
 }
 
 /// What must come out: the tree on one machine without a mesh.
-fn alone(ground: &Ground, tree: &Tree) -> Result<Verdicts> {
-    let world = World::start(ground, 0, vec![Machine::plain()])?;
-    tree.put(&world)?;
-    let ran = run(&world, "--nonetwork", None)?;
-    if ran.verdicts.cases() != tree::CASES {
-        let words = format!("{} cases, {} expected", ran.verdicts.cases(), tree::CASES);
-        return Err(Error::Confused(words));
-    }
-    Ok(ran.verdicts)
+pub(crate) fn alone(ground: &Ground, tree: &Tree) -> Result<Verdicts> {
+    World::start(ground, "alone", vec![Machine::plain()])?.within(|world| {
+        tree.put(world)?;
+        let course = Course { arguments: "--nonetwork", ..Course::default() };
+        let verdicts = verdicts(world, &run(world, &course)?)?;
+        if verdicts.cases() != tree::CASES {
+            let words = format!("{} cases, {} expected", verdicts.cases(), tree::CASES);
+            return Err(Error::Confused(words));
+        }
+        Ok(verdicts)
+    })
 }
 
 /// What every run is measured against.
@@ -128,23 +168,36 @@ fn alone(ground: &Ground, tree: &Tree) -> Result<Verdicts> {
 pub(crate) struct Measure {
     /// What must come out.
     pub(crate) local: Verdicts,
-    /// Seconds that a mesh takes where nothing goes wrong.
-    pub(crate) calm: f64,
+    /// A fresh mesh where nothing goes wrong.
+    pub(crate) calm: Calm,
 }
 
-/// The tree on one machine, then on a mesh where nothing goes wrong.
+/// The tree on one machine, then on meshes where nothing goes wrong.
 pub(crate) fn measure(ground: &Ground, tree: &Tree) -> Result<Measure> {
     let local = alone(ground, tree)?;
-    let world = World::start(ground, 0, vec![Machine::plain(); NODES + 1])?;
-    tree.put(&world)?;
+    let calm = |number: usize| -> Result<(f64, f64)> {
+        World::start(ground, &format!("calm-{number}"), vec![Machine::plain(); NODES + 1])?.within(|world| {
+            gather(world, tree)?;
+            let ran = run(world, &Course { listening: (0..=NODES).collect(), ..Course::default() })?;
+            let verdicts = verdicts(world, &ran)?;
+            let complaints = [ran.complaints, verdicts.complaints(&local)].concat();
+            if !complaints.is_empty() || remote(&verdicts) == 0 {
+                return Err(Error::Confused(format!("a run where nothing goes wrong: {complaints:?}")));
+            }
+            Ok((ran.took, verdicts.work))
+        })
+    };
+    let times = (0..CALM_RUNS).map(calm).collect::<Result<Vec<_>>>()?;
+    let (took, work) = times.into_iter().unzip();
+    let calm = Calm { took: median(took), work: median(work), machines: NODES + 1 };
+    Ok(Measure { local, calm })
+}
+
+/// Everything in place: the tree, and nodes that trust the client.
+fn gather(world: &World, tree: &Tree) -> Result<Duration> {
+    tree.put(world)?;
     world.introduce()?;
-    world.wait_for_mutual(CLIENT, NODES)?;
-    let ran = run(&world, "", None)?;
-    let complaints = ran.verdicts.complaints(&local);
-    if !complaints.is_empty() || remote(&ran.verdicts) == 0 {
-        return Err(Error::Confused(format!("a run where nothing goes wrong: {complaints:?}")));
-    }
-    Ok(Measure { local, calm: ran.took.as_secs_f64() })
+    world.wait_for_mutual(CLIENT, NODES)
 }
 
 /// How a seed went.
@@ -154,54 +207,49 @@ pub(crate) struct Outcome {
     pub(crate) line: String,
     /// What was not as it must be.
     pub(crate) complaints: Vec<String>,
-    /// All logs by time and the output, where there are complaints or they are wanted.
-    pub(crate) logs: Option<(String, String)>,
-    /// Whether it took no longer than without faults and three seconds a loss.
-    pub(crate) in_time: bool,
+    /// All logs by time, where there are complaints or they are wanted.
+    pub(crate) logs: Option<PathBuf>,
     /// Faults that this machine cannot make.
     pub(crate) left_out: usize,
 }
 
 /// A fresh mesh, a run, the faults of a seed, and all checks.
-pub(crate) fn seed(
-    ground: &Ground,
-    tree: &Tree,
-    measure: &Measure,
-    seed: u64,
-    keep: bool,
-) -> Result<Outcome> {
+pub(crate) fn seed(ground: &Ground, tree: &Tree, measure: &Measure, seed: u64, keep: bool) -> Outcome {
     let plan = Plan::of(seed);
-    let skewed = plan.skewed();
-    let machine = |number: usize| Machine { skewable: skewed.contains(&number), ..Machine::plain() };
-    let begun = World::start(ground, seed + 1, (0..=NODES).map(machine).collect());
-    let broke_off = |error: &Error, logs: String| Outcome {
+    let (skewed, small) = (plan.skewed(), plan.small_homes());
+    let machine = |number: usize| Machine {
+        skewable: skewed.contains(&number),
+        small_home: small.contains(&number),
+        ..Machine::plain()
+    };
+    let world = World::start(ground, &format!("seed-{seed}"), (0..=NODES).map(machine).collect());
+    let tried = world.and_then(|world| world.within(|world| trial(world, tree, measure, &plan, keep)));
+    tried.unwrap_or_else(|error| Outcome {
         line: format!("seed {seed}: {plan}: broke off"),
         complaints: vec![error.to_string()],
-        logs: Some((logs, String::new())),
-        in_time: false,
+        logs: None,
         left_out: 0,
-    };
-    let world = match begun {
-        Ok(world) => world,
-        Err(error) => return Ok(broke_off(&error, String::new())),
-    };
-    let left_out =
-        plan.faults.iter().filter(|fault| crate::faults::impossible(&world, fault).is_some()).count();
-    let mut outcome =
-        trial(&world, tree, measure, &plan, keep).unwrap_or_else(|error| broke_off(&error, world.logs()));
-    outcome.left_out = left_out;
-    Ok(outcome)
+    })
 }
 
 fn trial(world: &World, tree: &Tree, measure: &Measure, plan: &Plan, keep: bool) -> Result<Outcome> {
-    tree.put(world)?;
-    world.introduce()?;
-    let joined = world.wait_for_mutual(CLIENT, NODES)?;
-    let ran = run(world, if plan.remote_only { "--remote-only" } else { "" }, Some(plan))?;
-    let mut complaints = ran.errors;
-    complaints.extend(ran.verdicts.complaints(&measure.local));
+    let left_out = plan.faults.iter().filter(|fault| crate::faults::impossible(world, fault).is_some());
+    let left_out = left_out.count();
+    let joined = gather(world, tree)?;
+    let ran = run(
+        world,
+        &Course {
+            arguments: if plan.remote_only { "--remote-only" } else { "" },
+            faults: plan.faults.clone(),
+            listening: plan.listening(),
+            signal: None,
+        },
+    )?;
+    let verdicts = verdicts(world, &ran)?;
+    let mut complaints = ran.complaints;
+    complaints.extend(verdicts.complaints(&measure.local));
     let idle = plan.spared().into_iter().map(name);
-    let idle = idle.filter(|node| ran.verdicts.shares.get(node).is_none_or(|count| *count == 0));
+    let idle = idle.filter(|node| verdicts.shares.get(node).is_none_or(|count| *count == 0));
     complaints.extend(idle.map(|node| format!("{node} was there all the time and ran nothing")));
     mend(world)?;
     complaints.extend(orphans(world)?);
@@ -216,22 +264,44 @@ fn trial(world: &World, tree: &Tree, measure: &Measure, plan: &Plan, keep: bool)
             "never".to_owned()
         }
     };
-    // Without the client's own slots there are fewer.
-    let share = if plan.remote_only { (NODES + 1) as f64 / NODES as f64 } else { 1.0 };
-    let calm = measure.calm * share;
-    let allowed = calm + LOSS_COSTS * plan.losses() as f64;
-    let took = ran.took.as_secs_f64();
+    let there: Vec<usize> = (usize::from(plan.remote_only)..=NODES).collect();
+    let allowance = Allowance {
+        ideal: ideal(measure.calm, &there, &ran.outages),
+        noise: noise(measure.calm, verdicts.work, &ran.outages),
+        losses: plan.losses(),
+    };
+    let (took, allowed) = (ran.took, allowance.words());
+    if took > allowance.seconds() {
+        complaints.push(format!("it took {took:.1} s, allowed were {allowed}"));
+    }
     let line = format!(
-        "seed {}: {plan}: {} cases, {} of them on nodes, in {took:.1} s (without faults {calm:.1}, allowed {allowed:.1}), joined in {:.1} s, whole \
+        "seed {}: {plan}: {} cases, {} of them on nodes, in {took:.1} s (allowed {allowed}), joined in {:.1} s, whole \
          again in {whole}: {}",
         plan.seed,
-        ran.verdicts.cases(),
-        remote(&ran.verdicts),
+        verdicts.cases(),
+        remote(&verdicts),
         joined.as_secs_f64(),
         if complaints.is_empty() { "clean" } else { "NOT CLEAN" }
     );
-    let logs = (keep || !complaints.is_empty()).then(|| (world.logs(), ran.output));
-    Ok(Outcome { line, complaints, logs, in_time: took <= allowed, left_out: 0 })
+    let logs = if keep || !complaints.is_empty() { Some(world.keep_logs()?) } else { None };
+    Ok(Outcome { line, complaints, logs, left_out })
+}
+
+/// A run whose client is interrupted: nothing of it is left anywhere, and the report says what was known.
+pub(crate) fn interrupted(ground: &Ground, tree: &Tree, local: &Verdicts, signal: &str) -> Result<()> {
+    let title = format!("signal-{}", signal.to_lowercase());
+    World::start(ground, &title, vec![Machine::plain(); NODES + 1])?.within(|world| {
+        gather(world, tree)?;
+        let listening = (0..=NODES).collect();
+        let ran = run(world, &Course { listening, signal: Some(signal), ..Course::default() })?;
+        let mut complaints = ran.complaints.clone();
+        // Nobody writes a report who is killed.
+        if signal != "KILL" {
+            complaints.extend(verdicts(world, &ran)?.complaints_of_part(local));
+        }
+        complaints.extend(works(world)?);
+        if complaints.is_empty() { Ok(()) } else { Err(Error::Confused(complaints.join("\n"))) }
+    })
 }
 
 /// A short run after everything: which nodes do not take part again.
@@ -277,14 +347,4 @@ fn orphans(world: &World) -> Result<Vec<String>> {
         }
         thread::sleep(Duration::from_millis(200));
     }
-}
-
-/// Keeps the logs of a seed; where.
-pub(crate) fn keep(seed: u64, logs: &(String, String)) -> Result<PathBuf> {
-    let base = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    let folder = base.join("lab").join(format!("seed-{seed}"));
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join("merged.log"), &logs.0)?;
-    std::fs::write(folder.join("output.txt"), &logs.1)?;
-    Ok(folder)
 }

@@ -84,6 +84,36 @@ impl Verdicts {
         self.told.values().flat_map(BTreeMap::values).sum()
     }
 
+    /// What is wrong with a run that was interrupted: what was told must be as on one machine, in the report as well.
+    pub(crate) fn complaints_of_part(&self, local: &Verdicts) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (name, found) in &self.told {
+            let wanted = local.told.get(name);
+            let more = |(outcome, count): (&String, &usize)| {
+                wanted.and_then(|wanted| wanted.get(outcome)).is_none_or(|most| count > most)
+            };
+            if found.iter().any(more) {
+                complaints.push(format!("{name} ended with {found:?}, alone with {wanted:?}"));
+            }
+        }
+        let known = |result: &Unexpected| local.unexpected.contains_key(result);
+        let strange = self.unexpected.keys().filter(|result| !known(result));
+        complaints
+            .extend(strange.map(|(name, _, result, code)| format!("reported: {name} {result}, code {code}")));
+        let told = self.told.values().flat_map(BTreeMap::values).sum::<usize>();
+        if self.total < told as u64 {
+            complaints.push(format!("the results count {} runs, {told} were told", self.total));
+        }
+        if told == 0 || told >= local.cases() {
+            complaints
+                .push(format!("{told} of {} cases were told of a run that was interrupted", local.cases()));
+        }
+        if self.code == Some(0) || self.code == local.code {
+            complaints.push(format!("exit code {:?} of a run that was interrupted", self.code));
+        }
+        complaints
+    }
+
     /// What differs from the run on one machine; nothing where every case got exactly its one verdict.
     pub(crate) fn complaints(&self, local: &Verdicts) -> Vec<String> {
         let mut complaints = Vec::new();
@@ -129,11 +159,14 @@ impl Verdicts {
     }
 }
 
-/// What is wrong with the processes of a container when nothing runs: lines of `STAT ARGUMENTS` as `ps` prints them.
+/// What is wrong with the processes of a container when nothing runs: lines of `STAT ARGUMENTS` as `ps` prints them, with
+/// or without a head.
 pub(crate) fn left_over(processes: &str) -> Vec<String> {
-    let lines = processes.lines().skip(1).map(str::trim);
+    let lines = processes.lines().map(str::trim);
     let is_left = |line: &&str| {
+        // What sees to it that a run ends is no part of it.
         let test = line.contains("--embedded-shell") || line.contains("run-tests");
+        let test = test && !line.contains("timeout ");
         let zombie = line.starts_with('Z') || line.ends_with("<defunct>");
         test || zombie
     };
@@ -195,6 +228,21 @@ n2 was lost; its tests run elsewhere
             ["only on the mesh: 1 x mjsunit/a CRASH with code -6 ()"]
         );
         assert_eq!(check(OUTPUT, &json(""), None), ["exit code None, alone Some(1)"]);
+    }
+
+    #[test]
+    fn a_part_is_right_as_far_as_it_goes() {
+        let local = Verdicts::of(OUTPUT, &json(""), Some(1)).unwrap();
+        let part = |output: &str, count: usize, code: i32| {
+            let json = format!(r#"{{"test_total": {count}, "results": []}}"#);
+            Verdicts::of(output, &json, Some(code)).unwrap().complaints_of_part(&local)
+        };
+        let told = "mjsunit/a default: PASS\n";
+        assert_eq!(part(told, 1, 3), Vec::<String>::new());
+        assert_eq!(part(told, 0, 3), ["the results count 0 runs, 1 were told"]);
+        assert_eq!(part(told, 1, 0).len(), 1);
+        assert_eq!(part("mjsunit/a default: FAIL\n", 1, 3).len(), 1);
+        assert_eq!(part("", 0, 3).len(), 1);
     }
 
     #[test]

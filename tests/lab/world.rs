@@ -2,12 +2,13 @@
 //! `meshctl`, as a person does it. Dropping it removes everything of it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::docker::{Error, LABEL, Means, Result, docker, exec, text};
+use crate::docker::{Error, LABEL, Means, Result, docker, exec, neighbours_full, text};
 use crate::logs::{Log, merged, stamp};
 use crate::plan::{CLIENT, name};
 
@@ -26,6 +27,8 @@ pub(crate) struct Ground {
     pub(crate) image: String,
     /// What can be done to containers here.
     pub(crate) means: Means,
+    /// Whether changes of trust are announced by gossip.
+    pub(crate) gossip: bool,
 }
 
 /// A machine to be.
@@ -35,6 +38,10 @@ pub(crate) struct Machine {
     pub(crate) slots: usize,
     /// Whether its clock may be changed.
     pub(crate) skewable: bool,
+    /// Whether its home is in memory, small enough to be filled, and gone when the machine stops.
+    pub(crate) small_home: bool,
+    /// Whether its node can stop and start without it.
+    pub(crate) background: bool,
     /// Networks of the world it is in, by number.
     pub(crate) networks: Vec<usize>,
 }
@@ -42,7 +49,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// A machine with one slot in the first network.
     pub(crate) fn plain() -> Self {
-        Machine { slots: 1, skewable: false, networks: vec![0] }
+        Machine { slots: 1, skewable: false, small_home: false, background: false, networks: vec![0] }
     }
 }
 
@@ -50,10 +57,13 @@ impl Machine {
 #[derive(Debug)]
 pub(crate) struct World {
     ground: Ground,
+    title: String,
     machines: Vec<Machine>,
     networks: Vec<String>,
     prefix: String,
     keys: BTreeMap<usize, String>,
+    /// How often the table of neighbours had been full before.
+    neighbours_full: u64,
     /// What the lab did, with times.
     diary: std::sync::Mutex<String>,
 }
@@ -63,7 +73,7 @@ const NODE: &str = r#"
 echo +0s >/tmp/skew
 if [ ! -e "$TESTMESH_HOME/config.toml" ]; then
     meshctl setup --name "$(hostname)" --mesh lab >/dev/null 2>&1
-    printf 'slots = %s\n' "$LAB_SLOTS" >>"$TESTMESH_HOME/config.toml"
+    printf 'slots = %s\ngossip = %s\n' "$LAB_SLOTS" "$LAB_GOSSIP" >>"$TESTMESH_HOME/config.toml"
 fi
 if [ "$LAB_ROLE" = node ]; then exec meshd; fi
 meshctl start
@@ -71,28 +81,70 @@ exec meshctl logs --follow
 "#;
 
 impl World {
-    /// Brings machines up; they do not trust each other yet.
-    pub(crate) fn start(ground: &Ground, number: u64, machines: Vec<Machine>) -> Result<Self> {
-        let prefix = format!("{}-{number}", ground.whose);
+    /// Brings machines up; they do not trust each other yet. The logs are kept where that fails.
+    pub(crate) fn start(ground: &Ground, title: &str, machines: Vec<Machine>) -> Result<Self> {
+        let prefix = format!("{}-{title}", ground.whose);
         let most = machines.iter().flat_map(|machine| machine.networks.clone()).max().unwrap_or(0);
         let networks: Vec<String> = (0..=most).map(|network| format!("{prefix}-lan{network}")).collect();
         let mut world = World {
             ground: ground.clone(),
+            title: title.to_owned(),
             networks,
             prefix,
             keys: BTreeMap::new(),
+            neighbours_full: neighbours_full(),
             diary: std::sync::Mutex::default(),
             machines,
         };
-        let label = format!("{LABEL}={}", world.ground.whose);
-        for network in &world.networks {
+        match world.bring_up() {
+            Ok(keys) => {
+                world.keys = keys;
+                Ok(world)
+            }
+            Err(error) => {
+                world.tell_of_neighbours();
+                Err(world.broken(error))
+            }
+        }
+    }
+
+    fn bring_up(&self) -> Result<BTreeMap<usize, String>> {
+        let label = format!("{LABEL}={}", self.ground.whose);
+        for network in &self.networks {
             docker(&["network", "create", "--label", &label, network])?;
         }
-        let all: Vec<usize> = (0..world.machines.len()).collect();
-        world.each(&all, |machine| world.create(machine))?;
-        let keys = world.each(&all, |machine| world.up(machine))?;
-        world.keys = all.into_iter().zip(keys).collect();
-        Ok(world)
+        let all: Vec<usize> = (0..self.machines.len()).collect();
+        self.each(&all, |machine| self.create(machine))?;
+        let keys = self.each(&all, |machine| self.up(machine))?;
+        Ok(all.into_iter().zip(keys).collect())
+    }
+
+    /// Does something in it; the logs are kept where that fails.
+    pub(crate) fn within<T>(mut self, what: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let done = what(&mut self).map_err(|error| self.broken(error));
+        self.tell_of_neighbours();
+        done
+    }
+
+    /// Says so where packets were lost for a reason outside of the mesh.
+    fn tell_of_neighbours(&self) {
+        let times = neighbours_full().saturating_sub(self.neighbours_full);
+        if times > 0 {
+            println!(
+                "{}: the kernel's table of neighbours was full {times} times, and packets were lost; too many containers \
+                 and namespaces for net.ipv4.neigh.default.gc_thresh3",
+                self.title
+            );
+        }
+    }
+
+    /// An error together with the logs.
+    fn broken(&self, error: Error) -> Error {
+        self.note(&format!("failed: {error}"));
+        match self.keep_logs() {
+            Ok(logs) => Error::Broken { error: Box::new(error), logs },
+            Err(_) => error,
+        }
     }
 
     /// The name of a container.
@@ -134,8 +186,10 @@ impl World {
         let machine = &self.machines[number];
         let (container, host) = (self.container(number), name(number));
         let label = format!("{LABEL}={}", self.ground.whose);
-        let role = format!("LAB_ROLE={}", if number == CLIENT { "client" } else { "node" });
+        let background = number == CLIENT || machine.background;
+        let role = format!("LAB_ROLE={}", if background { "background" } else { "node" });
         let slots = format!("LAB_SLOTS={}", machine.slots);
+        let gossip = format!("LAB_GOSSIP={}", self.ground.gossip);
         let mut words = vec!["run", "-d", "--init", "--no-healthcheck", "--label", &label];
         words.extend([
             "--name",
@@ -147,6 +201,10 @@ impl World {
         ]);
         words.extend(["--cap-drop", "ALL", "--security-opt", "no-new-privileges:true"]);
         words.extend(["--memory", "512m", "--pids-limit", "512", "--env", &role, "--env", &slots]);
+        words.extend(["--env", &gossip]);
+        if machine.small_home {
+            words.extend(["--tmpfs", "/mesh/node:exec,size=4m,uid=10001,gid=10001,mode=700"]);
+        }
         // Small enough to be filled.
         words.extend(["--tmpfs", "/mesh/node/cache:exec,size=16m,uid=10001,gid=10001,mode=700"]);
         let library = self.ground.means.faketime.as_deref().map(|file| format!("{0}:{0}:ro", text(file)));
@@ -186,6 +244,17 @@ impl World {
     /// Waits until a script in a machine succeeds; how long it took.
     pub(crate) fn wait(&self, machine: usize, what: &str, script: &str, limit: Duration) -> Result<Duration> {
         let begun = Instant::now();
+        self.wait_until(machine, what, script, limit).map(|_| begun.elapsed())
+    }
+
+    /// Waits until a script in a machine succeeds; when it did, on the clock of `clock`.
+    pub(crate) fn wait_until(
+        &self,
+        machine: usize,
+        what: &str,
+        script: &str,
+        limit: Duration,
+    ) -> Result<f64> {
         // Looked at within: a command to the engine takes longer than what it would find. In a large world less often,
         // since looking costs a processor what is being waited for.
         let pause = (self.machines.len() as u64 * 12).clamp(50, 500);
@@ -194,13 +263,29 @@ impl World {
         let until = format!(
             "n=0; until {script}; do n=$((n + 1)); [ $n -lt {looks} ] || exit 1; sleep {pause}; done"
         );
-        let waited = exec(&self.container(machine), &format!("timeout {} sh -c '{until}'", limit.as_secs()));
-        if let Err(error) = waited {
+        let waited = self.clock(machine, &format!("timeout {} sh -c '{until}' >/dev/null", limit.as_secs()));
+        waited.map_err(|error| {
             let at = name(machine);
             let status = exec(&self.container(machine), "meshctl peers 2>&1").unwrap_or_default();
-            return Err(Error::Late { what: format!("{what} at {at}: {error}\n{status}"), limit });
-        }
-        Ok(begun.elapsed())
+            Error::Late { what: format!("{what} at {at}: {error}\n{status}"), limit }
+        })
+    }
+
+    /// Runs a script that prints nothing in a machine; when it ended, in seconds of the clock that all machines share. What
+    /// the engine adds to a command is not in it.
+    pub(crate) fn clock(&self, machine: usize, script: &str) -> Result<f64> {
+        self.seconds(machine, &format!("{script} && cat /proc/uptime"))
+    }
+
+    /// Runs a script in a machine; when it began, on the same clock.
+    pub(crate) fn begun(&self, machine: usize, script: &str) -> Result<f64> {
+        self.seconds(machine, &format!("cat /proc/uptime && {script} >/dev/null 2>&1"))
+    }
+
+    fn seconds(&self, machine: usize, script: &str) -> Result<f64> {
+        let said = exec(&self.container(machine), script)?;
+        let seconds = said.split(' ').next().and_then(|word| word.parse().ok());
+        seconds.ok_or_else(|| Error::Confused(format!("no time: {said}")))
     }
 
     /// Makes one machine approve others, by the keys their owners showed.
@@ -214,10 +299,14 @@ impl World {
 
     /// Makes the client and every node approve each other.
     pub(crate) fn introduce(&self) -> Result<()> {
-        let nodes = self.nodes();
+        self.introduce_to(&self.nodes())
+    }
+
+    /// Makes every node approve the client, and the client some of them.
+    pub(crate) fn introduce_to(&self, nodes: &[usize]) -> Result<()> {
         let all: Vec<usize> = (0..self.machines.len()).collect();
         self.each(&all, |machine| {
-            if machine == CLIENT { self.approve(CLIENT, &nodes) } else { self.approve(machine, &[CLIENT]) }
+            if machine == CLIENT { self.approve(CLIENT, nodes) } else { self.approve(machine, &[CLIENT]) }
         })
         .map(drop)
     }
@@ -252,8 +341,18 @@ impl World {
         }
     }
 
-    /// The logs of all machines and the diary, merged by time.
-    pub(crate) fn logs(&self) -> String {
+    /// Keeps the logs of all machines and the diary, merged by time; the file.
+    pub(crate) fn keep_logs(&self) -> Result<PathBuf> {
+        let base =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+        let folder = base.join("lab");
+        std::fs::create_dir_all(&folder)?;
+        let file = folder.join(format!("{}.log", self.title));
+        std::fs::write(&file, self.logs())?;
+        Ok(file)
+    }
+
+    fn logs(&self) -> String {
         let diary = self.diary.lock().map(|diary| diary.clone()).unwrap_or_default();
         let mut logs = vec![Log { source: "lab".to_owned(), text: diary }];
         for machine in 0..self.machines.len() {
