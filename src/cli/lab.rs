@@ -75,9 +75,10 @@ impl Lab {
     /// Why not; nothing is left then.
     pub async fn start(count: u8, slots: usize) -> Result<Option<Self>, LabError> {
         let interrupted = listen().map_err(LabError::Start)?;
-        let mut number = [0; 8];
-        getrandom::fill(&mut number).map_err(|error| LabError::Folder(error.into()))?;
-        let name = format!("lab-{:016x}", u64::from_le_bytes(number));
+        // The number alone may have been another one's in another container before, and its folder may still be there.
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(|error| LabError::Folder(error.into()))?;
+        let name = format!("lab-{}-{:08x}", std::process::id(), u32::from_le_bytes(random));
         let folder = std::env::temp_dir().join(format!("testmesh-{name}"));
         let mut lab = Lab { folder, name, nodes: Vec::new(), interrupted };
         make_private(&lab.folder).map_err(LabError::Folder)?;

@@ -76,21 +76,34 @@ impl Run {
         true
     }
 
+    /// What the name of the folder of this run's mesh begins with.
+    fn lab_name(&self) -> String {
+        format!("testmesh-lab-{}-", self.process.id())
+    }
+
+    /// The folder of this run's mesh.
+    fn lab(&self) -> Option<PathBuf> {
+        let name = self.lab_name();
+        let mut folders = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten().map(|entry| entry.path());
+        let is = |folder: &PathBuf| folder.file_name().is_some_and(|it| it.to_string_lossy().starts_with(&name));
+        folders.find(is)
+    }
+
     /// The home of a node of this run's mesh.
     fn home(&self, name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("testmesh-lab-{}", self.process.id())).join(name)
+        self.lab().unwrap().join(name)
     }
 
     /// Processes of a node: the node itself first, then what it started.
     fn node(&self, name: &str) -> Vec<Pid> {
-        let home = self.home(name).display().to_string();
+        let (lab, home) = (self.lab_name(), format!("/{name}\0"));
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let mut found: Vec<Pid> = numbers
             .filter(|number| {
                 let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
                 let text = String::from_utf8_lossy(&line).into_owned();
-                text.contains("--meshd") && text.contains(&home)
+                text.contains("--meshd") && text.contains(&lab) && text.contains(&home)
             })
             .filter_map(Pid::from_raw)
             .collect();
@@ -119,7 +132,7 @@ impl Run {
         for node in ["n1", "n2", "n3"] {
             assert!(self.node(node).is_empty(), "{node} is left");
         }
-        assert!(!std::env::temp_dir().join(format!("testmesh-lab-{}", self.process.id())).exists());
+        assert_eq!(self.lab(), None);
     }
 }
 
@@ -192,6 +205,21 @@ fn a_node_that_comes_back_in_a_run_is_used_again() {
     run.complete();
 }
 
+/// It comes up, and the run is about to begin.
+#[test]
+fn a_lab_that_is_interrupted_before_the_run_leaves_nothing() {
+    let mut run = Run::start();
+    while run.lab().is_none() && run.process.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let lab = run.lab().unwrap();
+    kill_process(Pid::from_child(&run.process), Signal::INT).unwrap();
+    let code = run.process.wait().unwrap().code();
+    assert_eq!(code, Some(3), "{lab:?}");
+    assert_eq!(run.lab(), None);
+    assert!(["n1", "n2", "n3"].iter().all(|node| run.node(node).is_empty()));
+}
+
 #[test]
 fn nodes_of_a_lab_end_with_a_client_that_is_killed() {
     let mut run = Run::start();
@@ -201,5 +229,5 @@ fn nodes_of_a_lab_end_with_a_client_that_is_killed() {
     nodes.iter().for_each(ends);
     run.process.wait().unwrap();
     // Nobody was left to do it.
-    let _ = std::fs::remove_dir_all(std::env::temp_dir().join(format!("testmesh-lab-{}", run.process.id())));
+    let _ = std::fs::remove_dir_all(run.lab().unwrap());
 }
