@@ -26,7 +26,7 @@ class Cluster:
                 "XDG_RUNTIME_DIR": str(home), "XDG_CONFIG_HOME": str(home)}
 
     def _listening(self):
-        found = re.search(r"listening.*\baddr\S*?:(\d+)\b", self.servers.said("broker"))
+        found = re.search(r"\baddr: \S*:(\d+),", self.servers.said("broker"))
         return found and found.group(1)
 
     def worker(self, slots):
