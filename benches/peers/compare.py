@@ -27,6 +27,9 @@ import signal
 import sys
 import tempfile
 
+# Nothing is left beside these files.
+sys.dont_write_bytecode = True
+
 import idle
 import join
 import listing

@@ -11,7 +11,7 @@ import nodes
 from measure import Missing, tree, wait_until
 
 # More than are done while a node joins.
-TESTS, MILLIS = 4000, 50
+TESTS, MILLIS = 1000, 100
 
 
 def words(options):

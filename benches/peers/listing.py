@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+import nodes
 import null
 from measure import Runner, first_line, run
 
@@ -94,7 +95,7 @@ def pytest(bench, place, _tree, files):
 def v8(checkout):
     """V8's own runner has no list: one test of the suite is run, for which it lists all."""
     def make(bench, place, tree, _files):
-        program = null.nodes.shell(bench.folder("shell"))
+        program = nodes.shell(bench.folder("shell"))
         command, version, own = null.v8_tree(bench, checkout, place / f"v8-own-{bench.options.v8.index(checkout)}", program)
         (own / "test/test262/data").mkdir()
         os.symlink(tree / "test/test262/data/test", own / "test/test262/data/test")

@@ -158,6 +158,10 @@ class Runner:
         self.name, self.version, self.once, self.servers, self.floor = name, version, once, servers, floor
         self.cpu, self.wall = [], []
 
+    def tried(self):
+        self.once()
+        return True
+
     def measure(self):
         cpu, begun = cpu_of_children() + cpu_of_trees(self.servers()), time.monotonic()
         self.once()
@@ -222,11 +226,8 @@ class Bench:
 
     def rounds(self, runners, rounds):
         """Measures all in turn, another one first in every round; returns those that could be."""
-        able = []
-        for runner in runners:
-            # Once unmeasured: caches of bytecode, layers, content, durations.
-            if self.attempt(runner.name, lambda: (runner.once(), True)[1]):
-                able.append(runner)
+        # Once unmeasured: caches of bytecode, layers, content, durations.
+        able = [runner for runner in runners if self.attempt(runner.name, runner.tried)]
         for number in range(rounds):
             for place in range(len(able)):
                 able[(place + number) % len(able)].measure()

@@ -8,7 +8,7 @@ from null import xdist_tree, xdist_version
 
 SLOTS = 2
 # Tests where each costs far more than anywhere else.
-FEW = 80
+FEW = 40
 
 
 def words(options):
@@ -54,7 +54,7 @@ def compare(bench):
 
 
 def measure(made):
-    """Each set once unmeasured on a few tests, where content travels, then measured."""
+    """The tests that do nothing, once unmeasured; then those that sleep, which come cold."""
     runners = []
     for name in ("null", "sleeping"):
         runner = Runner(name, made["version"], lambda: made["run"](name), made["servers"].pids)
