@@ -222,9 +222,12 @@ def main():
     for part in (tests, meshes, shipping, small):
         part(lines, report)
     print("\n".join(report.markdown()))
+    loads = [figures["load"] for figures in lines.all.values() if "load" in figures]
+    if loads:
+        print(f"\nLoad of the machine beside the peers: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} cores.")
     if options.json:
         rows = [{key: row[key] for key in row if key not in ("form", "first")} for row in report.rows]
-        options.json.write_text(json.dumps({"cores": os.cpu_count(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps({"cores": os.cpu_count(), "load": [min(loads), max(loads)] if loads else None, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
