@@ -96,8 +96,8 @@ def finished(made, running):
     try:
         return [process.communicate(timeout=max(0, until - time.monotonic()))[0] for process in running]
     except subprocess.TimeoutExpired:
+        told = made.servers.said("scheduler").strip().splitlines()[-1]
         for process in running:
             process.kill()
             process.wait()
-        last = made.servers.said("scheduler").strip().splitlines()[-1]
-        raise Missing(f"not compiled within {LIMIT} s; its daemons take no work while the machine is busy; the scheduler: {last}") from None
+        raise Missing(f"not compiled within {LIMIT} s; its daemons take no work while the machine is busy; the scheduler: {told}") from None
