@@ -54,27 +54,28 @@ class Hosts:
         self.config = place / "config"
         self.config.write_text("".join(parts) + ALL.format(user=getpass.getuser(), place=place), encoding="utf-8")
         self.ssh = f"ssh -F {self.config}"
+        view = self._view(place)
         for name, port in zip(self.names, self.ports):
             file = place / f"{name}.conf"
             file.write_text(SERVER.format(port=port, place=place), encoding="utf-8")
-            self.servers.start(name, self._words(place, [program, "-D", "-e", "-f", file]))
+            self.servers.start(name, [*view, program, "-D", "-e", "-f", file])
         for name, port in zip(self.names, self.ports):
             self.servers.wait(f"the SSH server {name} answers", lambda: answers(port), 20)
         for name in self.names:
             run([*self.ssh.split(), name, "true"], place)
 
     @staticmethod
-    def _words(place, words):
+    def _view(place):
         """As root, a server wants a user and a folder of the system: it sees both in a view of its own, where the login
         shell is one that reads no settings of this account, which can cost more than all else."""
         if os.getuid():
-            return words
+            return []
         users = place / "passwd"
         known = [f"{user.pw_name}:x:{user.pw_uid}:{user.pw_gid}::{user.pw_dir}:/bin/sh\n" for user in pwd.getpwall()
                  if user.pw_name != "sshd"]
         users.write_text("".join([*known, "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n"]), encoding="utf-8")
         view = f"mount --bind {shlex.quote(str(users))} /etc/passwd && mount -t tmpfs none /run && mkdir -m 755 /run/sshd"
-        return ["unshare", "--mount", "sh", "-c", f"{view} && exec {shlex.join(map(str, words))}"]
+        return ["unshare", "--mount", "sh", "-c", f'{view} && exec "$@"', "sh"]
 
 
 def answers(port):
