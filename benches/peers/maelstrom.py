@@ -8,8 +8,7 @@ from measure import Servers, first_line, run
 
 class Cluster:
     def __init__(self, bench, place):
-        self.programs = {part: bench.find(f"maelstrom-{part}") for part in ("broker", "worker", "run")}
-        self.version = first_line([self.programs["run"], "--version"])
+        self.bench, self.version = bench, first_line([bench.find("maelstrom-broker"), "--version"])
         self.servers = bench.keep(Servers(place))
         self.count = 0
         self.broker = self._start("broker", "--port", "0", "--log-level", "info")
@@ -17,7 +16,7 @@ class Cluster:
 
     def _start(self, name, *words):
         part = name.split("-")[0]
-        return self.servers.start(name, [self.programs[part], *words], self._env(name))
+        return self.servers.start(name, [self.bench.find(f"maelstrom-{part}"), *words], self._env(name))
 
     def _env(self, name):
         home = self.servers.place / name
@@ -44,7 +43,7 @@ class Cluster:
         return file
 
     def words(self, file):
-        words = [self.programs["run"], "--broker", f"127.0.0.1:{self.port}", "--file", file]
+        words = [self.bench.find("maelstrom-run"), "--broker", f"127.0.0.1:{self.port}", "--file", file]
         return words, self._env("run")
 
     def run(self, file):
