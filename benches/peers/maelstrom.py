@@ -36,7 +36,7 @@ class Cluster:
 
     def jobs(self, name, program, tests):
         """A file of jobs, one an argument, that run a program in containers with nothing else in them."""
-        layer = {"paths": [str(program)], "prefix_options": {"strip_prefix": str(program.parent)}}
+        layer = {"paths": [str(program)], "strip_prefix": str(program.parent)}
         file = self.servers.place / f"{name}.json"
         lines = (json.dumps({"program": f"/{program.name}", "arguments": [test], "layers": [layer]}) for test in tests)
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
