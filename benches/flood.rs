@@ -5,9 +5,12 @@
 //! memory before and at most, bytes written to its home, and the friend's longest wait.
 //!
 //! ```text
-//! cargo bench --bench flood -- [HOW MANY]        default 20000
+//! cargo bench --bench flood -- [HOW MANY] [--json FILE]        default 20000
 //! ```
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+#[path = "common/figures.rs"]
+mod figures;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use figures::Figures;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::{Boxed, DialOpts as TransportDial, PortUse, Transport};
@@ -24,6 +28,7 @@ use libp2p::request_response::{self, Codec, Config, ProtocolSupport, cbor};
 use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, gossipsub, noise, tcp, yamux};
 use serde_bytes::ByteBuf;
+use serde_json::{Value, json};
 use testmesh_behaviours::event::Event;
 use testmesh_behaviours::gossip::{gossip, topic};
 use testmesh_behaviours::id::{Digest, NodeKey};
@@ -38,7 +43,9 @@ const MESH: &str = "flood";
 const AT_ONCE: usize = 48;
 
 fn main() {
-    let count = std::env::args().filter_map(|word| word.parse().ok()).next_back().unwrap_or(20_000);
+    let mut words = std::env::args().skip(1).collect();
+    let figures = Figures::take(&mut words);
+    let count = words.iter().filter_map(|word| word.parse().ok()).next_back().unwrap_or(20_000);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (friend, enemy) = (identity(1), identity(2));
     let node = Node::start(&[&friend, &enemy]);
@@ -54,7 +61,10 @@ fn main() {
             "{:44} {:>9} {:>8} {:>17} {:>9} {:>9}",
             "flood", "count", "seconds", "MiB before..most", "written", "wait ms"
         );
-        let measure = |what: &str, flood: &mut dyn FnMut() -> u64| measure(&node, &meter, what, flood);
+        let measure = |what: &str, flood: &mut dyn FnMut() -> u64| {
+            let all = measure(&node, &meter, what, flood);
+            figures.add("flood", what, &all).expect("figures written");
+        };
         measure("nothing, for comparison", &mut || {
             std::thread::sleep(Duration::from_secs(3));
             0
@@ -132,7 +142,7 @@ impl Node {
             .expect("meshd");
         let status = loop {
             let output = ctl(&["status", "--json"]);
-            let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
             if status["listen"].as_array().is_some_and(|all| !all.is_empty()) {
                 break status;
             }
@@ -206,7 +216,7 @@ fn weigh(node: &Node, meter: &Meter, ends: &AtomicBool) {
     }
 }
 
-fn measure(node: &Node, meter: &Meter, what: &str, flood: &mut dyn FnMut() -> u64) {
+fn measure(node: &Node, meter: &Meter, what: &str, flood: &mut dyn FnMut() -> u64) -> Value {
     node.rest();
     let (before, written) = (node.status_line("VmRSS:"), node.written());
     meter.most.store(before, Ordering::Relaxed);
@@ -222,6 +232,10 @@ fn measure(node: &Node, meter: &Meter, what: &str, flood: &mut dyn FnMut() -> u6
     let range = format!("{:.1}..{:.1}", before as f64 / 1024.0, most as f64 / 1024.0);
     let grown = node.written().saturating_sub(written);
     println!("{what:44} {count:>9} {:>8.1} {range:>17} {grown:>9} {wait:>9}{failed}", took.as_secs_f64());
+    json!({
+        "count": count, "seconds": took.as_secs_f64(), "kib_before": before, "kib_most": most, "bytes_written": grown,
+        "longest_wait_ms": u64::try_from(wait).unwrap_or(u64::MAX),
+    })
 }
 
 fn introduction() -> HelloRequest {

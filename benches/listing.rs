@@ -2,9 +2,12 @@
 //!
 //! Makes a tree of as many files as asked for (default 50,000) in the temporary folder, lists it with the real program
 //! and, in turn, walks and reads it with plain calls on one thread. Prints medians and their ratio; asserts nothing.
-//! `cargo bench --bench listing -- FILES ROUNDS`
+//! `cargo bench --bench listing -- FILES ROUNDS [--json FILE]`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+#[path = "common/figures.rs"]
+mod figures;
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,11 +15,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use figures::Figures;
+use serde_json::json;
+
 /// Tests in one folder, about as in test262.
 const FOLDER: usize = 25;
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<usize>().ok());
+    let mut words = std::env::args().skip(1).collect();
+    let figures = Figures::take(&mut words);
+    let mut numbers = words.iter().filter_map(|word| word.parse::<usize>().ok());
     let files = numbers.next().unwrap_or(50_000);
     let rounds = numbers.next().unwrap_or(5).max(1);
     let tree = tempfile::tempdir().expect("a temporary folder");
@@ -26,11 +34,14 @@ fn main() {
         floors.push(timed(|| walk(&tree.path().join("test/test262/data/test"))));
         ours.push(timed(|| list(tree.path())));
     }
-    let (floor, ours) = (median(floors), median(ours));
+    let (floor, ours) = (median(floors).as_secs_f64(), median(ours).as_secs_f64());
     println!("{files} files, {rounds} rounds, medians, wall");
-    println!("walk and read, one thread   {:8.3} s", floor.as_secs_f64());
-    println!("run-tests --list test262    {:8.3} s", ours.as_secs_f64());
-    println!("ratio                       {:8.2}", ours.as_secs_f64() / floor.as_secs_f64());
+    println!("walk and read, one thread   {floor:8.3} s");
+    println!("run-tests --list test262    {ours:8.3} s");
+    println!("ratio                       {:8.2}", ours / floor);
+    let all =
+        json!({ "files": files, "rounds": rounds, "walk_s": floor, "list_s": ours, "ratio": ours / floor });
+    figures.add("listing", "run-tests --list test262", &all).expect("figures written");
 }
 
 fn plant(root: &Path, files: usize) -> std::io::Result<()> {

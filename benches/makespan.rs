@@ -1,4 +1,5 @@
-//! How well runs are spread: `cargo bench --bench makespan -- [spread | scale | chaos SEEDS]`; all but chaos without words.
+//! How well runs are spread: `cargo bench --bench makespan -- [spread | scale | chaos SEEDS] [--json FILE]`; all
+//! but chaos without words.
 //!
 //! Real dispatchers and real slots in a simulated world with virtual time (tests/it/sim/engine). `spread` replays
 //! duration traces on 16 machines with 8 slots each and compares the time a run takes with the shortest possible,
@@ -8,10 +9,14 @@
 
 #[path = "../tests/it/sim/engine/mod.rs"]
 mod engine;
+#[path = "common/figures.rs"]
+mod figures;
 
 use std::time::Duration;
 
 use engine::{Client, Fault, HERE, Net, Random, Test, World, chaos, worker};
+use figures::Figures;
+use serde_json::{Value, json};
 use testmesh::schedule::dispatch::{Config, Estimate};
 
 const NODES: usize = 16;
@@ -27,15 +32,16 @@ const NOISE: f64 = 0.1;
 const ROUNDS: u64 = 5;
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let mut words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let figures = Figures::take(&mut words);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["spread"] => spread(),
-        ["scale"] => scale(),
+        ["spread"] => spread(&figures),
+        ["scale"] => scale(&figures),
         ["chaos", seeds] => many_worlds(seeds.parse().unwrap_or(1000)),
         _ => {
-            spread();
-            scale();
+            spread(&figures);
+            scale(&figures);
         }
     }
 }
@@ -74,38 +80,47 @@ impl Trace {
     }
 }
 
-/// One run's figures.
-struct Figures {
+/// What one run came to.
+struct Outcome {
     ratio: f64,
     extra: f64,
     messages: f64,
 }
 
-fn spread() {
+fn spread(figures: &Figures) {
     println!("| trace | durations | machines | time / ideal | extra executions | messages a test |");
     println!("|---|---|---|---|---|---|");
     for trace in [Trace::Uniform, Trace::Lognormal, Trace::Mjsunit] {
         for known in [true, false] {
             for faulty in [false, true] {
-                let mut all: Vec<Figures> =
+                let mut all: Vec<Outcome> =
                     (0..ROUNDS).map(|seed| replay(trace, known, faulty, seed)).collect();
                 all.sort_by(|a, b| a.ratio.total_cmp(&b.ratio));
-                let Figures { ratio, messages, .. } = all[all.len() / 2];
-                let worst = all.last().map_or(0.0, |figures| figures.ratio);
-                let extra = all.iter().map(|figures| figures.extra).fold(0.0, f64::max);
+                let Outcome { ratio, messages, .. } = all[all.len() / 2];
+                let worst = all.last().map_or(0.0, |outcome| outcome.ratio);
+                let extra = all.iter().map(|outcome| outcome.extra).fold(0.0, f64::max);
+                let durations = if known { "known" } else { "first run" };
+                let machines = if faulty { "one 10x slower, one frozen at half time" } else { "all well" };
                 println!(
-                    "| {} | {} | {} | {ratio:.3} (worst {worst:.3}) | {:.2} % | {messages:.2} |",
+                    "| {} | {durations} | {machines} | {ratio:.3} (worst {worst:.3}) | {:.2} % | {messages:.2} |",
                     trace.name(),
-                    if known { "known" } else { "first run" },
-                    if faulty { "one 10x slower, one frozen at half time" } else { "all well" },
                     extra * 100.0,
                 );
+                let all = json!({
+                    "nodes": NODES, "slots": SLOTS, "durations": durations, "machines": machines, "ratio": ratio,
+                    "worst": worst, "extra": extra, "messages_a_test": messages,
+                });
+                tell(figures, "makespan", trace.name(), &all);
             }
         }
     }
 }
 
-fn replay(trace: Trace, known: bool, faulty: bool, seed: u64) -> Figures {
+fn tell(figures: &Figures, bench: &str, what: &str, all: &Value) {
+    figures.add(bench, what, all).expect("figures written");
+}
+
+fn replay(trace: Trace, known: bool, faulty: bool, seed: u64) -> Outcome {
     let mut random = Random::new(seed);
     let tests = trace.tests(&mut random);
     let work: Duration = tests.iter().map(|(duration, _)| *duration).sum();
@@ -134,25 +149,25 @@ fn replay(trace: Trace, known: bool, faulty: bool, seed: u64) -> Figures {
     world.run(LONGEST);
     let executions: u64 = world.nodes.iter().map(|node| node.executions).sum();
     let messages: u64 = world.nodes.iter().map(|node| node.messages).sum();
-    Figures {
+    Outcome {
         ratio: world.clients[client].done_at.as_secs_f64() / ideal.as_secs_f64(),
         extra: (executions as f64 - tests.len() as f64) / tests.len() as f64,
         messages: messages as f64 / tests.len() as f64,
     }
 }
 
-fn scale() {
+fn scale(figures: &Figures) {
     println!();
     println!(
         "| machines x slots | tests | time / ideal | messages a machine | bytes a test | dispatcher a test |"
     );
     println!("|---|---|---|---|---|---|");
     for (nodes, tests) in [(16, 100_000), (100, 1_000_000), (1000, 1_000_000)] {
-        large(nodes, tests);
+        large(nodes, tests, figures);
     }
 }
 
-fn large(nodes: usize, tests: usize) {
+fn large(nodes: usize, tests: usize, figures: &Figures) {
     let mut random = Random::new(1);
     let mut world = World::new(1, NET);
     (0..nodes).for_each(|_| {
@@ -174,13 +189,14 @@ fn large(nodes: usize, tests: usize) {
     let messages: u64 = world.nodes.iter().map(|node| node.messages).sum();
     let bytes: u64 = world.nodes.iter().map(|node| node.bytes).sum();
     let cpu = run.cpu.unwrap_or_default();
-    println!(
-        "| {nodes} x {SLOTS} | {tests} | {:.3} | {} | {} | {:.2} us |",
-        run.done_at.as_secs_f64() / ideal,
-        messages / nodes as u64,
-        bytes / tests as u64,
-        cpu.as_secs_f64() * 1e6 / tests as f64,
-    );
+    let (ratio, cpu) = (run.done_at.as_secs_f64() / ideal, cpu.as_secs_f64() * 1e6 / tests as f64);
+    let (messages, bytes) = (messages / nodes as u64, bytes / tests as u64);
+    println!("| {nodes} x {SLOTS} | {tests} | {ratio:.3} | {messages} | {bytes} | {cpu:.2} us |");
+    let all = json!({
+        "nodes": nodes, "slots": SLOTS, "tests": tests, "ratio": ratio, "messages_a_node": messages,
+        "bytes_a_test": bytes, "dispatcher_us_a_test": cpu,
+    });
+    tell(figures, "scale", &format!("{nodes} machines, {tests} tests"), &all);
 }
 
 fn many_worlds(seeds: u64) {

@@ -2,9 +2,12 @@
 //!
 //! Makes a tree of as many small files as asked for (default 50,000) and a pseudo-shell of 100 MB, and prints medians.
 //! Everything stays on this host; the stream is a loopback TCP connection without encryption. Asserts nothing on time.
-//! `cargo bench --bench shipping -- FILES ROUNDS`
+//! `cargo bench --bench shipping -- FILES ROUNDS [--json FILE]`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+#[path = "common/figures.rs"]
+mod figures;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,7 +15,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use figures::Figures;
 use futures::{AsyncRead, AsyncWrite};
+use serde_json::{Value, json};
 use testmesh::backend::Workspaces;
 use testmesh::blobs::manifest::Chunk;
 use testmesh::blobs::transfer::{Coming, Gate, fetch, serve};
@@ -26,14 +31,17 @@ const FOLDER: usize = 25;
 const SHELL: usize = 100 << 20;
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<usize>().ok());
+    let mut words = std::env::args().skip(1).collect();
+    let figures = Figures::take(&mut words);
+    let mut numbers = words.iter().filter_map(|word| word.parse::<usize>().ok());
     let files = numbers.next().unwrap_or(50_000);
     let rounds = numbers.next().unwrap_or(3).max(1);
     let place = tempfile::tempdir().expect("a temporary folder");
     plant(&place.path().join("v8"), files).expect("room for the tree");
     println!("{files} files, a shell of {} MB, {rounds} rounds, medians, wall", SHELL >> 20);
-    tree(place.path(), rounds);
-    shell(place.path(), rounds);
+    let table = Table { figures, rounds };
+    tree(place.path(), &table);
+    shell(place.path(), &table);
 }
 
 fn plant(root: &Path, files: usize) -> std::io::Result<()> {
@@ -61,11 +69,11 @@ fn ship(place: &Path, dir: &str, store: &Store, selection: &Selection) -> Scanne
     scan(&place.join(dir), selection, store, &place.join("cache"), later).expect("a scan")
 }
 
-fn tree(place: &Path, rounds: usize) {
+fn tree(place: &Path, table: &Table) {
     let selection = Selection::Workspace { paths: vec!["test".to_owned()] };
     let (mut first, mut second, mut changed, mut walk) = (vec![], vec![], vec![], vec![]);
     let mut last = None;
-    for round in 0..rounds {
+    for round in 0..table.rounds {
         let store = store(&place.join(format!("tree-{round}")));
         let _ = fs::remove_file(place.join("cache"));
         walk.push(timed(|| read_all(&place.join("v8/test"))));
@@ -81,31 +89,31 @@ fn tree(place: &Path, rounds: usize) {
             let size: u64 = blobs.iter().map(|blob| u64::from(blob.len)).sum();
             let raw = after.manifest.tree_bytes();
             println!("tree of {raw} bytes in {} packs of {size} bytes", blobs.len());
-            println!("one changed file ships     {:10} bytes", new_bytes(&before, after, &store));
+            table.bytes("one changed file ships", new_bytes(&before, after, &store), None);
         }
     }
-    row("read all, one thread", &walk, None);
-    row("first scan: read, pack, keep", &first, Some(&walk));
-    row("second scan, nothing changed", &second, Some(&walk));
-    row("scan, one file changed", &changed, Some(&walk));
+    table.row("read all, one thread", &walk, None);
+    table.row("first scan: read, pack, keep", &first, Some(&walk));
+    table.row("second scan, nothing changed", &second, Some(&walk));
+    table.row("scan, one file changed", &changed, Some(&walk));
     let scanned = last.expect("a scan");
-    make(place, &scanned, &store(&place.join(format!("tree-{}", rounds - 1))), rounds);
+    make(place, &scanned, &store(&place.join(format!("tree-{}", table.rounds - 1))), table);
 }
 
-fn make(place: &Path, scanned: &Scanned, store: &Store, rounds: usize) {
+fn make(place: &Path, scanned: &Scanned, store: &Store, table: &Table) {
     let (mut copy, mut made, mut again) = (vec![], vec![], vec![]);
-    for round in 0..rounds {
+    for round in 0..table.rounds {
         copy.push(timed(|| copy_all(&place.join("v8"), &place.join(format!("copy-{round}")))));
         let workspaces = Workspaces::open(&place.join(format!("trees-{round}")), 2).expect("a folder");
         made.push(timed(|| drop(workspaces.prepare(store, &scanned.id).expect("a tree"))));
         again.push(timed(|| drop(workspaces.prepare(store, &scanned.id).expect("a tree"))));
     }
-    row("plain copy of the tree", &copy, None);
-    row("make the tree from packs", &made, Some(&copy));
-    row("check it for the next run", &again, Some(&copy));
+    table.row("plain copy of the tree", &copy, None);
+    table.row("make the tree from packs", &made, Some(&copy));
+    table.row("check it for the next run", &again, Some(&copy));
 }
 
-fn shell(place: &Path, rounds: usize) {
+fn shell(place: &Path, table: &Table) {
     let mut bytes = noise(SHELL, 1);
     fs::create_dir_all(place.join("out")).expect("a folder");
     fs::write(place.join("out/d8"), &bytes).expect("a shell");
@@ -113,23 +121,23 @@ fn shell(place: &Path, rounds: usize) {
     let from = store(&place.join("shell"));
     let mut before = None;
     let first = timed(|| before = Some(ship(place, "out", &from, &selection)));
-    row("scan of the shell", &[first], None);
+    table.row("scan of the shell", &[first], None);
     let before = before.expect("a scan");
     relink(&mut bytes);
     fs::write(place.join("out/d8"), &bytes).expect("a shell");
     let after = ship(place, "out", &from, &selection);
     let new = new_bytes(&before, &after, &from);
-    println!("shell linked anew ships    {new:10} bytes, {:.3} x", new as f64 / SHELL as f64);
+    table.bytes("shell linked anew ships", new, Some(new as f64 / SHELL as f64));
     let again = new_bytes(&after, &ship(place, "out", &from, &selection), &from);
-    println!("unchanged shell ships      {again:10} bytes");
+    table.bytes("unchanged shell ships", again, None);
     let (mut raw, mut sent) = (vec![], vec![]);
-    for round in 0..rounds {
+    for round in 0..table.rounds {
         raw.push(timed(|| run(copy_over_tcp(&bytes))));
         let to = store(&place.join(format!("received-{round}")));
         sent.push(timed(|| run(send_over_tcp(&from, &to, &after.manifest.blobs()))));
     }
-    row("raw TCP copy of the shell", &raw, None);
-    row("store to store over TCP", &sent, Some(&raw));
+    table.row("raw TCP copy of the shell", &raw, None);
+    table.row("store to store over TCP", &sent, Some(&raw));
 }
 
 /// Forty places where something was added, taken away or changed, as in a program linked after an edit.
@@ -286,10 +294,30 @@ fn median(times: &[Duration]) -> Duration {
     times[times.len() / 2]
 }
 
-fn row(what: &str, times: &[Duration], floor: Option<&[Duration]>) {
-    let time = median(times).as_secs_f64();
-    match floor {
-        None => println!("{what:30} {time:8.3} s"),
-        Some(floor) => println!("{what:30} {time:8.3} s  {:6.2} x", time / median(floor).as_secs_f64()),
+/// What is printed, and where it is told to programs.
+struct Table {
+    figures: Figures,
+    rounds: usize,
+}
+
+impl Table {
+    /// Seconds, and the ratio to a floor measured beside.
+    fn row(&self, what: &str, times: &[Duration], floor: Option<&[Duration]>) {
+        let time = median(times).as_secs_f64();
+        let ratio = floor.map(|floor| time / median(floor).as_secs_f64());
+        let words = ratio.map_or_else(String::new, |ratio| format!("  {ratio:6.2} x"));
+        println!("{what:30} {time:8.3} s{words}");
+        self.tell(what, &json!({ "seconds": time, "ratio": ratio }));
+    }
+
+    /// Bytes that travel, and their share of all.
+    fn bytes(&self, what: &str, bytes: u64, share: Option<f64>) {
+        let words = share.map_or_else(String::new, |share| format!(", {share:.3} x"));
+        println!("{what:26} {bytes:10} bytes{words}");
+        self.tell(what, &json!({ "bytes": bytes, "share": share }));
+    }
+
+    fn tell(&self, what: &str, figures: &Value) {
+        self.figures.add("shipping", what, figures).expect("figures written");
     }
 }

@@ -1,4 +1,4 @@
-//! What a test costs above the bare start of its process: `cargo bench --bench spawn -- [TESTS] [ROUNDS]`.
+//! What a test costs above the bare start of its process: `cargo bench --bench spawn -- [TESTS] [ROUNDS] [--json FILE]`.
 //!
 //! Runs a program that does nothing, two at a time, in three ways in turn, round after round: through `xargs -P2 -n1`
 //! (the floor), through local slots with capture and limits on, and through the standard library's `Command` straight
@@ -6,12 +6,17 @@
 //! sums it up for a parent that has waited for it.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+#[path = "common/figures.rs"]
+mod figures;
+
 use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use figures::Figures;
+use serde_json::json;
 use testmesh::backend::{Environment, Roots, SLOT_ARGUMENT, SlotConfig, slot_main};
 use testmesh::job::{Arg, Exit, Job, JobId, Ladder, Limits, Root, RootedPath, Status};
 use testmesh::worker::local::LocalSlots;
@@ -25,16 +30,20 @@ const TICKS: f64 = 100.0;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let mut arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let figures = Figures::take(&mut arguments);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if arguments == [SLOT_ARGUMENT] {
         return slot_main();
     }
     let done = match arguments[..] {
         ["--play", way, tests, program] => play(way, tests, program),
-        [] => measure(2000, 7),
-        [tests] => numbers(tests, "7").and_then(|(tests, rounds)| measure(tests, rounds)),
-        [tests, rounds, ..] => numbers(tests, rounds).and_then(|(tests, rounds)| measure(tests, rounds)),
+        [] => measure(2000, 7, &figures),
+        [tests] => numbers(tests, "7").and_then(|(tests, rounds)| measure(tests, rounds, &figures)),
+        [tests, rounds, ..] => {
+            numbers(tests, rounds).and_then(|(tests, rounds)| measure(tests, rounds, &figures))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,7 +67,7 @@ struct Way {
     wall: Vec<f64>,
 }
 
-fn measure(tests: usize, rounds: usize) -> Result<()> {
+fn measure(tests: usize, rounds: usize, figures: &Figures) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let program = null_program(folder.path())?;
     let mut ways = ["xargs", "slots", "command"].map(|name| Way { name, cpu: vec![], wall: vec![] });
@@ -82,6 +91,8 @@ fn measure(tests: usize, rounds: usize) -> Result<()> {
     for way in &ways {
         let (cpu, wall) = (median(&way.cpu), median(&way.wall));
         println!("{:<10} {cpu:>12.3} {:>12.3} {wall:>12.3} {:>8.2}", way.name, cpu - floor, cpu / floor);
+        let all = json!({ "tests": tests, "cpu_ms": cpu, "above_floor_ms": cpu - floor, "wall_ms": wall, "ratio": cpu / floor });
+        figures.add("spawn", way.name, &all)?;
     }
     Ok(())
 }

@@ -6,11 +6,14 @@
 //! with gossip and without; messages and bytes are those a node sends, the mean. Nothing is asserted on time.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+#[path = "common/figures.rs"]
+mod figures;
+
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use figures::Figures;
 use serde::Serialize;
 use testmesh::backend::Tier;
 use testmesh::local::wire::{Approve, Key, Mdns, Reason, Request, Revoke, Rights, Who};
@@ -39,8 +42,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let json = words.iter().position(|word| word == "--json").and_then(|at| words.get(at + 1)).cloned();
+    let mut words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let figures = Figures::take(&mut words);
     let mut sizes: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
     if sizes.is_empty() {
         sizes = vec![8, 32, 100];
@@ -51,12 +54,12 @@ fn main() {
     println!("|---|---|---|---|---|---|---|");
     for size in sizes {
         for gossip in [true, false] {
-            play(size, gossip, json.as_deref());
+            play(size, gossip, &figures);
         }
     }
 }
 
-fn play(size: usize, gossip: bool, json: Option<&str>) {
+fn play(size: usize, gossip: bool, figures: &Figures) {
     let mut world = World::new(size + 1, gossip);
     let last = size;
     let all: Vec<usize> = (0..size).collect();
@@ -68,14 +71,11 @@ fn play(size: usize, gossip: bool, json: Option<&str>) {
             agreed.map_or_else(|| "never".to_owned(), |time| format!("{:.0}", time.as_secs_f64() * 1e3));
         let word = if gossip { "on" } else { "off" };
         println!("| {size} | {word} | {event} | {time} | {messages:.1} | {bytes:.1} | {cpu:.2} |");
-        let figures = serde_json::json!({
+        let all = serde_json::json!({
             "nodes": size, "gossip": gossip, "virtual_ms": agreed.map(|time| time.as_secs_f64() * 1e3),
             "messages_a_node": messages, "kbytes_a_node": bytes, "cpu_ms_a_node": cpu,
         });
-        let line = serde_json::json!({ "bench": "trust", "what": event, "figures": figures });
-        let file =
-            json.and_then(|path| std::fs::OpenOptions::new().create(true).append(true).open(path).ok());
-        if let Some(Err(error)) = file.map(|mut file| writeln!(file, "{line}")) {
+        if let Err(error) = figures.add("trust", event, &all) {
             println!("cannot write the figures: {error}");
         }
     };

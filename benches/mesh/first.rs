@@ -13,7 +13,7 @@ use testmesh::local::run::{Open, RunReply, RunRequest, Source, unpack};
 use testmesh::local::wire::{Reply, Request};
 use testmesh_behaviours::id::NodeKey;
 
-use crate::measure::{Figures, median, tree};
+use crate::measure::{median, tree};
 use crate::nodes::Mesh;
 use crate::tree::Tree;
 use crate::{Options, Result};
@@ -99,12 +99,11 @@ impl Table {
     }
 
     fn print(&self, options: &Options) -> Result<()> {
-        let figures = Figures::to(options.json.as_ref());
         println!("\n| until | median ms | worst ms | of |\n|---|---|---|---|");
         for (what, millis) in &self.rows {
             let worst = millis.iter().copied().fold(0.0, f64::max);
             println!("| {what} | {:.1} | {worst:.1} | {} |", median(millis), millis.len());
-            figures.add("first", what, &json!({ "median_ms": median(millis), "all_ms": millis }))?;
+            options.figures.add("first", what, &json!({ "median_ms": median(millis), "all_ms": millis }))?;
         }
         Ok(())
     }

@@ -20,6 +20,8 @@
 //! time: machines differ, ratios of one run hardly do.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+#[path = "../common/figures.rs"]
+mod figures;
 mod first;
 mod lines;
 mod measure;
@@ -30,22 +32,22 @@ mod spread;
 mod tree;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
+
+use figures::Figures;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What was asked for.
 pub(crate) struct Options {
     words: Vec<String>,
-    pub(crate) json: Option<PathBuf>,
+    pub(crate) figures: Figures,
 }
 
 impl Options {
-    fn new(words: Vec<String>) -> Self {
-        let json = words.iter().position(|word| word == "--json");
-        let json = json.and_then(|at| words.get(at + 1)).map(PathBuf::from);
-        Options { words, json }
+    fn new(mut words: Vec<String>) -> Self {
+        let figures = Figures::take(&mut words);
+        Options { words, figures }
     }
 
     /// The number behind a word, or a default.

@@ -1,10 +1,6 @@
-//! CPU of processes and their trees, medians, and how figures are told.
+//! CPU of processes and their trees, and medians.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::PathBuf;
-
-use serde_json::{Value, json};
 
 use crate::Result;
 
@@ -74,20 +70,4 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// Adds figures to a file, a line each.
-pub(crate) struct Figures(Option<PathBuf>);
-
-impl Figures {
-    pub(crate) fn to(file: Option<&PathBuf>) -> Self {
-        Figures(file.cloned())
-    }
-
-    pub(crate) fn add(&self, bench: &str, what: &str, figures: &Value) -> Result<()> {
-        let Some(path) = &self.0 else { return Ok(()) };
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-        writeln!(file, "{}", json!({ "bench": bench, "what": what, "figures": figures }))?;
-        Ok(())
-    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::measure::{Figures, children_cpu, median};
+use crate::measure::{children_cpu, median};
 use crate::nodes::{Mesh, Node, run_tests};
 use crate::tree::Tree;
 use crate::{Options, Result};
@@ -64,7 +64,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn report(ways: &[Way], tests: usize, rounds: usize, options: &Options) -> Result<()> {
     let (floor, floor_wall) = (median(&ways[0].cpu), median(&ways[0].wall));
-    let figures = Figures::to(options.json.as_ref());
     println!(
         "\n{tests} null tests, {PARALLEL} at once, medians of {rounds} rounds; CPU of the client, all nodes and all tests\n"
     );
@@ -86,7 +85,7 @@ fn report(ways: &[Way], tests: usize, rounds: usize, options: &Options) -> Resul
             "cpu_ms": cpu, "above_floor_ms": cpu - floor, "client_ms": client, "nodes_ms": nodes,
             "tests_per_s": rate, "of_floor_rate": floor_wall / median(&way.wall), "command": way.what, "tests": tests, "rounds": rounds, "all_cpu_ms": way.cpu,
         });
-        figures.add("overhead", way.name, &all)?;
+        options.figures.add("overhead", way.name, &all)?;
     }
     Ok(())
 }

@@ -13,7 +13,6 @@ use testmesh::local::wire::{Reply, Request};
 
 use crate::first::open;
 use crate::lines::Lines;
-use crate::measure::Figures;
 use crate::nodes::Mesh;
 use crate::tree::Tree;
 use crate::{Options, Result};
@@ -42,7 +41,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("|---|---|---|---|---|---|---|");
     let plain = raw_copy(&bytes, &place.path().join("copy"), mesh.lines.as_ref())?;
     println!("| one plain copy over TCP | | | 1.000 | {plain:.3} | 1.00 | |");
-    let figures = Figures::to(options.json.as_ref());
     let size = bytes.len() as f64;
     let steps = [("first run", false), ("unchanged", false), ("linked again, forty places changed", true)];
     for (number, (step, relinked)) in (1..).zip(steps) {
@@ -62,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "nodes": nodes, "megabits": megabits, "shell_bytes": bytes.len(), "content_bytes": content, "line_bytes": lines,
             "seconds": seconds, "plain_copy_seconds": plain, "ratio_bytes": content as f64 / size, "cpu_s": cpu,
         });
-        figures.add("ship", step, &all)?;
+        options.figures.add("ship", step, &all)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::measure::{Figures, tree};
+use crate::measure::tree;
 use crate::nodes::{Mesh, Node};
 use crate::tree::Tree;
 use crate::{Options, Result};
@@ -83,7 +83,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let place = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mesh = runtime.block_on(Mesh::start(&place.path().join("nodes"), &vec![slots; count]))?;
-    let figures = Figures::to(options.json.as_ref());
     println!(
         "\n{count} nodes with {slots} slots each, sleeping tests; shortest time: max(longest, work / slots)\n"
     );
@@ -104,7 +103,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             slots * count,
             plain / shortest
         );
-        figures.add("spread floor", trace.name(), &json!({ "shortest_s": shortest, "took_s": plain }))?;
+        options.figures.add(
+            "spread floor",
+            trace.name(),
+            &json!({ "shortest_s": shortest, "took_s": plain }),
+        )?;
         let half = shortest / 2.0;
         // One as good as lost, one worth a tenth, from half time.
         let faulty = longest.max(half + half * count as f64 / (count as f64 - 1.9));
@@ -125,7 +128,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 "nodes": count, "slots": slots, "tests": tests.len(), "durations": durations, "machines": machines,
                 "shortest_s": shortest, "took_s": seconds, "ratio": seconds / shortest, "extra": twice,
             });
-            figures.add("spread", trace.name(), &all)?;
+            options.figures.add("spread", trace.name(), &all)?;
             if fault.is_some() {
                 runtime.block_on(mend(&mesh))?;
             }
@@ -159,7 +162,6 @@ pub(crate) fn speedup(options: &Options) -> Result<()> {
     let place = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mesh = runtime.block_on(Mesh::start(&place.path().join("nodes"), &vec![slots; count]))?;
-    let figures = Figures::to(options.json.as_ref());
     let tests = Trace::Uniform.tests(seconds, slots);
     let work: f64 = tests.iter().map(Duration::as_secs_f64).sum();
     let tree = Tree::plant(&place.path().join("v8"), tests.iter().copied())?;
@@ -174,7 +176,7 @@ pub(crate) fn speedup(options: &Options) -> Result<()> {
         let (shortest, share) = (work / (slots * nodes) as f64, speedup / nodes as f64);
         println!("| {nodes} | {seconds:.2} | {shortest:.2} | {speedup:.2} | {share:.2} |");
         let all = json!({ "nodes": nodes, "slots": slots, "took_s": seconds, "shortest_s": shortest, "speedup": speedup });
-        figures.add("speedup", &nodes.to_string(), &all)?;
+        options.figures.add("speedup", &nodes.to_string(), &all)?;
     }
     Ok(())
 }
