@@ -106,17 +106,47 @@ fn is_link(path: &Path) -> bool {
 
 /// Reads a private file whole, but no more than `max` bytes and one; `None` where it does not exist.
 pub(super) fn read_private(path: &Path, max: usize) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(file) = open_private(path, OpenOptions::new().read(true))? else { return Ok(None) };
-    let mut bytes = Vec::new();
-    file.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    Ok(read_marked(path, max)?.map(|(bytes, _)| bytes))
 }
 
-/// As [`read_private`], as text.
-pub(super) fn read_text(path: &Path, max: usize) -> Result<Option<String>, StoreError> {
-    let Some(bytes) = read_private(path, max)? else { return Ok(None) };
+fn read_marked(path: &Path, max: usize) -> Result<Option<(Vec<u8>, Mark)>, StoreError> {
+    let Some(file) = open_private(path, OpenOptions::new().read(true))? else { return Ok(None) };
+    // Before it is read: what is written meanwhile makes another mark.
+    let mark = Mark::of(&file.metadata()?);
+    let mut bytes = Vec::new();
+    file.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(Some((bytes, mark)))
+}
+
+/// As [`read_private`], as text, with the mark of what was read.
+pub(super) fn read_text(path: &Path, max: usize) -> Result<Option<(String, Mark)>, StoreError> {
+    let Some((bytes, mark)) = read_marked(path, max)? else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|_| StoreError::NotText { path: path.to_owned() })?;
-    Ok(Some(text))
+    Ok(Some((text, mark)))
+}
+
+/// What tells one content of a file from the next without reading it: a file edited in place has another time or
+/// length, one put in its place another inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    inode: (u64, u64),
+    len: u64,
+    modified: (i64, i64),
+}
+
+impl Mark {
+    pub(super) fn of(found: &std::fs::Metadata) -> Self {
+        Self {
+            inode: (found.dev(), found.ino()),
+            len: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+
+    /// Of the file that is there now; `None` where there is none, or it cannot be looked at.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        fs_err::symlink_metadata(path).ok().map(|found| Self::of(&found))
+    }
 }
 
 /// A whole new content beside its file, on the disk but not in force.

@@ -33,7 +33,7 @@ impl Journal {
     pub(super) fn open(home: &Path) -> Result<(Self, Found), StoreError> {
         let path = home.join(AUDIT_LOG);
         let text = match disk::read_text(&path, usize::MAX)? {
-            Some(text) => text,
+            Some((text, _)) => text,
             None => {
                 Staged::write(&path, b"", &mut Room::default())?.commit()?;
                 String::new()

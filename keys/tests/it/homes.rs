@@ -344,6 +344,88 @@ fn a_full_disk_changes_nothing() {
     assert_eq!(std::fs::read_dir(&home.path).expect("a folder").count(), 7, "nothing staged is left");
 }
 
+/// What an editor does: another file in the place of the old one, or the same one longer.
+fn edit(home: &Home, name: &str, change: impl Fn(String) -> String) {
+    let text = String::from_utf8(home.bytes(name)).expect("text");
+    let beside = home.file("edited");
+    std::fs::write(&beside, change(text)).expect("written");
+    chmod(&beside, 0o600);
+    std::fs::rename(beside, home.file(name)).expect("renamed");
+}
+
+#[test]
+fn an_edit_is_seen_taken_and_never_overwritten() {
+    let home = Home::set_up();
+    let Opened { mut store, mut keyring, .. } = home.open();
+    let change = approve(&mut keyring, 1);
+    persist(&mut store, &change, &keyring);
+    assert!(!store.is_edited(), "its own writes are no edits");
+    edit(&home, "allowlist", |text| format!("{text}# by hand\n{}  work  1  friend\n", key(2)));
+    assert!(store.is_edited());
+
+    // A command that came too early leaves the edit alone, and itself nothing behind.
+    let before = ["allowlist", "policy", "statements.log", "audit.log"].map(|name| home.bytes(name));
+    let undo = keyring.clone();
+    let change = approve(&mut keyring, 3);
+    let refused = store.persist(&change, &keyring, NOW).expect_err("not read yet").to_string();
+    assert!(refused.contains("edited by another hand"), "{refused}");
+    assert_eq!(["allowlist", "policy", "statements.log", "audit.log"].map(|name| home.bytes(name)), before);
+    keyring = undo;
+
+    let (allowlist, policy) = store.reread().expect("a list");
+    assert!(!store.is_edited());
+    let change = keyring.reload(allowlist, policy, NOW);
+    persist(&mut store, &change, &keyring);
+    assert_eq!(keyring.decision().rights(&key(2)), Rights::WORK);
+    let change = approve(&mut keyring, 3);
+    persist(&mut store, &change, &keyring);
+    let text = String::from_utf8(home.bytes("allowlist")).expect("text");
+    assert!(text.contains("# by hand\n") && text.contains("friend") && text.contains("node 3"), "{text}");
+    // A removal by hand is one: the next command does not bring the key back.
+    edit(&home, "allowlist", |text| {
+        text.lines().filter(|line| !line.contains("friend")).map(|line| format!("{line}\n")).collect()
+    });
+    let (allowlist, policy) = store.reread().expect("a list");
+    let change = keyring.reload(allowlist, policy, NOW);
+    persist(&mut store, &change, &keyring);
+    let change = keyring.block(&key(9), NOW).expect("blocked");
+    persist(&mut store, &change, &keyring);
+    drop(store);
+    let reopened = home.open().keyring;
+    assert!(reopened.decision().rights(&key(2)).is_none() && !reopened.decision().rights(&key(3)).is_none());
+}
+
+#[test]
+fn an_edit_that_cannot_be_read_changes_nothing_and_stays() {
+    let home = Home::set_up();
+    let Opened { mut store, mut keyring, .. } = home.open();
+    let change = approve(&mut keyring, 1);
+    persist(&mut store, &change, &keyring);
+    edit(&home, "allowlist", |text| format!("{text}friend\n"));
+    let broken = home.bytes("allowlist");
+    let why = store.reread().expect_err("no list").to_string();
+    assert!(why.contains("line 4: a key begins with"), "{why}");
+    assert!(!store.is_edited(), "looked at already: it need not be read again and again");
+    let undo = keyring.clone();
+    let change = approve(&mut keyring, 2);
+    assert!(matches!(store.persist(&change, &keyring, NOW), Err(StoreError::Edited { .. })));
+    assert_eq!(home.bytes("allowlist"), broken);
+    // What does not touch the list is written all the same.
+    keyring = undo;
+    let change = keyring.block(&key(1), NOW).expect("blocked");
+    persist(&mut store, &change, &keyring);
+    std::fs::remove_file(home.file("allowlist")).expect("removed");
+    assert!(store.is_edited() && matches!(store.reread(), Err(StoreError::Missing { .. })));
+    edit(&home, "policy", |text| text);
+    std::fs::write(home.file("allowlist"), "# empty now\n").expect("written");
+    chmod(&home.file("allowlist"), 0o600);
+    assert!(store.is_edited());
+    let (allowlist, policy) = store.reread().expect("lists");
+    let change = keyring.reload(allowlist, policy, NOW);
+    persist(&mut store, &change, &keyring);
+    assert!(keyring.allowlist().roots().next().is_none());
+}
+
 #[test]
 fn a_lost_store_is_recovered_not_emptied() {
     let home = Home::set_up();
@@ -394,7 +476,8 @@ fn a_full_audit_log_continues_in_a_new_file() {
     let mut store = home.open().store;
     let event = AuditEvent::Node { what: "job", text: "x".repeat(4000) };
     let events = vec![event; 500];
-    for _ in 0..9 {
+    // Two full files: what the oldest one that is kept continues is gone.
+    for _ in 0..18 {
         store.note(&events, NOW).expect("room");
     }
     assert!(home.file("audit.log.1").exists());
