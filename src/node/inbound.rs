@@ -4,7 +4,7 @@
 //! when. Results are kept until the submitter has them. Losing trust ends everything of a peer in the same turn. This
 //! machine's own clients hold slots through the same queue and come first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
@@ -18,8 +18,10 @@ use testmesh_behaviours::work::replay::Replay;
 
 use super::event::{Action, ClientId, Now, Purpose};
 use super::permits::{Permits, Returned};
+use crate::backend::Tier;
 use crate::job::{Job, JobId, Output};
 use crate::local::run;
+use crate::local::wire::Key;
 use crate::schedule::slots::{self, Refused, Scope, Slots, Submitter};
 
 /// Runs one peer may have open here: a person runs one, sometimes two, builds in turn. One more closes the oldest,
@@ -90,11 +92,15 @@ pub struct Inbound {
     retries: Vec<(NodeKey, RunId, u64, u16)>,
     /// When the slots want to be asked again.
     alarm: Option<Duration>,
+    /// What contains jobs here, for the audit log.
+    tier: Tier,
+    /// Whose runs were refused since they were trusted last: noted once, so that nobody fills the log.
+    turned_away: BTreeSet<NodeKey>,
 }
 
 impl Inbound {
-    /// A node with so many slots and no work.
-    pub fn new(slots: u32) -> Self {
+    /// A node with so many slots, what contains jobs on them, and no work.
+    pub fn new(slots: u32, tier: Tier) -> Self {
         let mut config = slots::Config::new(slots);
         config.longest_expiry = WISH;
         Self {
@@ -106,6 +112,8 @@ impl Inbound {
             permits: Permits::new(slots),
             retries: Vec::new(),
             alarm: None,
+            tier,
+            turned_away: BTreeSet::new(),
         }
     }
 
@@ -145,16 +153,36 @@ impl Inbound {
         if let Some((_, oldest)) = present.iter().min().filter(|_| present.len() >= RUNS_EACH) {
             self.close(from, *oldest, now, out);
         }
+        out.push(note(
+            "job",
+            format!("accepted run={:016x} submitter={} tier={}", open.run.0, Key(from.bytes()), self.tier),
+        ));
         out.push(Action::Prepare { submitter: from, open: Box::new(open.clone()) });
         self.opened += 1;
         self.runs.insert(key, Run { open, stage: Stage::Preparing, number: self.opened, batches: 0 });
         WorkResponse::Done
     }
 
+    /// A peer that may not submit opens a run.
+    pub fn refuse(&mut self, from: NodeKey, run: RunId, out: &mut Vec<Action>) -> WorkResponse {
+        if self.turned_away.insert(from) {
+            let text =
+                format!("refused run={:016x} submitter={}: it may not submit", run.0, Key(from.bytes()));
+            out.push(note("job", text));
+        }
+        WorkResponse::Refused(Refusal::NotTrusted)
+    }
+
     /// The inputs of a run are here and its canary ran, or not.
     pub fn prepared(&mut self, from: NodeKey, id: RunId, result: Result<(), String>, out: &mut Vec<Action>) {
         let Some(run) = self.runs.get_mut(&(from, id)) else { return };
         let why = result.err();
+        if let Some(why) = &why {
+            out.push(note(
+                "job",
+                format!("refused run={:016x} submitter={}: {why}", id.0, Key(from.bytes())),
+            ));
+        }
         run.stage = why.clone().map_or(Stage::Ready, Stage::Unfit);
         out.push(ready(from, id, why));
     }
@@ -220,6 +248,13 @@ impl Inbound {
 
     /// Everything of a peer ends: it is not trusted any more.
     pub fn expelled(&mut self, from: NodeKey, now: Now, out: &mut Vec<Action>) {
+        self.turned_away.remove(&from);
+        let usage = self.usage();
+        let jobs = usage.submitters.iter().find(|(who, ..)| *who == Submitter::Remote(from));
+        if let Some((_, running, queued)) = jobs.filter(|(_, running, queued)| *running > 0 || *queued > 0) {
+            let text = format!("submitter={} running={running} queued={queued}", Key(from.bytes()));
+            out.push(note("kill", text));
+        }
         self.slots.expelled(&from, now.mono);
         self.replay.forget(&from);
         self.flush(now, out);
@@ -426,6 +461,10 @@ impl Inbound {
     }
 }
 
+fn note(what: &'static str, text: String) -> Action {
+    Action::Note { what, text }
+}
+
 fn ready(to: NodeKey, run: RunId, why: Option<String>) -> Action {
     Action::SendWork { to, purpose: Purpose::Courtesy, request: WorkRequest::RunReady { run, why } }
 }
@@ -478,7 +517,7 @@ mod tests {
     #[test]
     fn results_that_wait_for_company_leave_when_they_are_due_and_not_with_the_next_tick() {
         let (me, peer) = (NodeKey::new([1; 32]), NodeKey::new([2; 32]));
-        let (mut inbound, mut out) = (Inbound::new(1), Vec::new());
+        let (mut inbound, mut out) = (Inbound::new(1, Tier::Contained), Vec::new());
         let canary = job(u32::MAX);
         let open = RunOpen { run: RunId(1), inputs: Vec::new(), canary, answer: ByteBuf::new() };
         inbound.open(peer, open, at(0), &mut out);

@@ -511,7 +511,7 @@ impl World {
         despite: Vec<String>,
     ) {
         let label = Some(format!("n{other}"));
-        let approve = Approve { who: self.who(other), rights, depth, label, despite };
+        let approve = Approve { who: self.who(other), rights, depth, label, name: String::new(), despite };
         self.command(node, Request::Approve(approve));
     }
 

@@ -92,14 +92,25 @@ fn roots(roots: &[RootAge]) -> String {
     format!("\n{}", table.text())
 }
 
-fn warnings(status: &Status) -> String {
-    let recovery = match status.recovery {
+/// Why nothing is published; a sentence without a period.
+pub(super) fn recovery(recovery: Recovery) -> Option<&'static str> {
+    match recovery {
         Recovery::No => None,
-        Recovery::Waiting => Some(
-            "the statements of this node were lost: it waits for its peers to give them back and publishes nothing. If they are gone for good: `meshctl recover --fresh`"
-                .to_owned(),
+        Recovery::LostStore => Some(
+            "the statements of this node were lost: it waits for its peers to give them back and publishes nothing",
         ),
-    };
+        Recovery::RolledBack => Some(
+            "this home is older than what its node published, as a restored backup is: only what both say is in force, and nothing is published",
+        ),
+        Recovery::Cloned => Some(
+            "another machine uses this node's key: nothing is published. Find it; if you cannot, `meshctl retire` and make a new key",
+        ),
+    }
+}
+
+fn warnings(status: &Status) -> String {
+    let recovery =
+        recovery(status.recovery).map(|why| format!("{why}. `meshctl recover` shows what came back"));
     let warnings = status.warnings.iter().map(|warning| safe(warning));
     let lines: Vec<String> =
         recovery.into_iter().chain(warnings).map(|line| format!("warning: {line}\n")).collect();
@@ -123,14 +134,14 @@ mod tests {
           containment  tier 2 (namespaces, Landlock, seccomp)
           peers        4 trusted, 3 connected, 1 in both directions; 7 statements
 
-        APPROVED  LAST WORD  LEASE  HERE
-        alice     3 d ago    87 d   yes
-        dave-ci   none yet   -      no
+        APPROVED   LAST WORD  LEASE  HERE
+        alice      3 d ago    87 d   yes
+        "dave-ci"  none yet   -      no
 
         Missing:
           "carol-rack" trusts you with part: work only. Its owner can widen that with `meshctl approve`
           "dave-ci" does not trust you. Here: `meshctl key export > KEYFILE`; there: `meshctl approve KEYFILE`
-          "mallet" was denied by bob-lap (lost). If you know better: `meshctl approve mallet --despite mfrggzdf`
+          "mallet" was denied by "bob-lap" (lost). If you know better: `meshctl approve mallet --despite mfrggzdf`
           "al\x1b[31mice\u{202e}" is not approved here. It trusts you already. `meshctl approve ed25519:4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hqq`
           (6dypb4hq) cannot be reached: unreachable: connection refused. Is its node up? `meshctl dial ADDRESS`
 
@@ -146,7 +157,7 @@ mod tests {
             mdns: Mdns::Failed("no such device".to_owned()),
             load: Load { slots: 1, running: 0, queued: 0, paused: true, speed: 0, tier: 0 },
             containment: "none".to_owned(),
-            recovery: Recovery::Waiting,
+            recovery: Recovery::LostStore,
             ..sample::status()
         };
         insta::assert_snapshot!(status(&alone, &[]), @"
@@ -161,7 +172,7 @@ mod tests {
 
         Nobody is approved yet. `meshctl peers --seen` shows who is here, `meshctl approve` trusts one.
 
-        warning: the statements of this node were lost: it waits for its peers to give them back and publishes nothing. If they are gone for good: `meshctl recover --fresh`
+        warning: the statements of this node were lost: it waits for its peers to give them back and publishes nothing. `meshctl recover` shows what came back
         warning: the clock of alice is 2 days ahead
         ");
         let open = Status { accept_unsandboxed: true, ..alone };
