@@ -15,7 +15,7 @@ use testmesh_keys::rights::Rights;
 use testmesh_keys::statement::{Deny, Reason, Signed, Statement};
 use testmesh_keys::store::{self, Opened, Store, StoreError};
 
-use crate::support::{config, identity, key};
+use crate::support::{Group, config, identity, key};
 
 const NOW: u64 = 1_772_323_200;
 
@@ -535,7 +535,7 @@ fn lines() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(config(64))]
+    #![proptest_config(config(Group::Lists, 64))]
 
     #[test]
     fn an_allowlist_keeps_every_line_it_does_not_change(text in lines(), node in 1..30usize) {

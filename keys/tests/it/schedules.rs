@@ -16,7 +16,7 @@ use testmesh_keys::policy::Policy;
 use testmesh_keys::rights::Rights;
 use testmesh_keys::statement::{Reason, Signed};
 
-use crate::support::{config, identity, key};
+use crate::support::{Group, config, identity, key};
 
 const NOW: u64 = 1_772_323_200;
 /// Pulls until nothing is new, at most.
@@ -231,7 +231,7 @@ fn is_direct(decision: &Decision, root: &testmesh_keys::allowlist::Root) -> bool
 }
 
 proptest! {
-    #![proptest_config(config(6))]
+    #![proptest_config(config(Group::Schedules, 6))]
 
     #[test]
     fn at_rest_nobody_trusts_too_much(rng in any::<[u8; 32]>()) {
