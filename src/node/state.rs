@@ -837,3 +837,6 @@ fn slowness(own: u32, peer: u32) -> u32 {
     let slowness = u64::from(own) * 1000 / u64::from(peer.max(1));
     if known { u32::try_from(slowness).unwrap_or(u32::MAX).max(1) } else { 1000 }
 }
+
+#[cfg(test)]
+mod tests;
