@@ -187,7 +187,8 @@ pub fn open(home: &Path, now: u64) -> Result<Opened, StoreError> {
     let mut records = match &scan {
         Some(scan) => scan.records.clone(),
         None => {
-            Staged::write(&home.join(STATEMENTS), log::MAGIC, &mut Room::default())?.commit()?;
+            let mut room = Room::default();
+            Staged::write(&home.join(STATEMENTS), log::MAGIC, &mut room)?.commit(&mut room)?;
             report.lost.push(STATEMENTS);
             Vec::new()
         }
@@ -221,8 +222,8 @@ fn lost<T: ToString>(
     empty: T,
     report: &mut Report,
 ) -> Result<(T, Mark), StoreError> {
-    let file =
-        Staged::write(&home.join(name), empty.to_string().as_bytes(), &mut Room::default())?.commit()?;
+    let mut room = Room::default();
+    let file = Staged::write(&home.join(name), empty.to_string().as_bytes(), &mut room)?.commit(&mut room)?;
     report.lost.push(name);
     Ok((empty, Mark::of(&file.metadata()?)))
 }
@@ -317,12 +318,12 @@ impl Store {
         let staged = self.unless_edited(staged)?;
         let framed: Vec<u8> = change.persist.iter().filter_map(log::frame).flatten().collect();
         if let Err(error) = self.append(&change.audit, &framed, now) {
-            discard(staged);
+            self.discard(staged);
             return Err(error);
         }
         let renames = !staged.is_empty();
         for (name, file) in staged {
-            let mark = Mark::of(&file.commit()?.metadata()?);
+            let mark = Mark::of(&file.commit(&mut self.room)?.metadata()?);
             *self.watched(name) = Watched::of(mark);
         }
         if renames {
@@ -360,6 +361,10 @@ impl Store {
         if name == ALLOWLIST { &mut self.allowlist } else { &mut self.policy }
     }
 
+    fn discard(&mut self, staged: Vec<Named>) {
+        staged.into_iter().for_each(|(_, file)| file.discard(&mut self.room));
+    }
+
     /// No file may take the place of an edit that was not read.
     fn unless_edited(&mut self, staged: Vec<Named>) -> Result<Vec<Named>, StoreError> {
         let edited = staged.iter().map(|(name, _)| *name).find(|name| {
@@ -369,7 +374,7 @@ impl Store {
         match edited {
             None => Ok(staged),
             Some(name) => {
-                discard(staged);
+                self.discard(staged);
                 Err(StoreError::Edited { path: self.home.join(name) })
             }
         }
@@ -390,7 +395,7 @@ impl Store {
             match Staged::write(&self.home.join(name), text.as_bytes(), &mut self.room) {
                 Ok(file) => staged.push((name, file)),
                 Err(error) => {
-                    discard(staged);
+                    self.discard(staged);
                     return Err(error);
                 }
             }
@@ -407,7 +412,7 @@ impl Store {
         }
         let appended = self.log.append(framed, &mut self.room, true);
         if appended.is_err() {
-            self.journal.back_to(mark)?;
+            self.journal.back_to(mark, &mut self.room)?;
         }
         appended
     }
@@ -436,7 +441,13 @@ impl Store {
     /// Bounds what may still be written, in bytes; `None` for the disk's own bound. For hosts with a quota the system
     /// does not enforce, and for tests of a full disk.
     pub const fn set_room(&mut self, room: Option<u64>) {
-        self.room = Room(room);
+        self.room = Room::of(room);
+    }
+
+    /// Lets nothing reach the disk after so many steps, as when the process were killed there: halves of writes, and
+    /// files made, renamed, cut or removed. What was begun is not put back. For tests.
+    pub const fn set_life(&mut self, steps: u64) {
+        self.room = Room::life(steps);
     }
 
     /// Housekeeping that may fail without harm: the old files stay in use and it is tried again when they have grown.
@@ -455,7 +466,8 @@ impl Store {
     pub fn compact(&mut self, keyring: &Keyring) -> Result<(), StoreError> {
         let bytes = compacted(keyring);
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let file = Staged::write(&self.home.join(STATEMENTS), &bytes, &mut self.room)?.commit()?;
+        let file =
+            Staged::write(&self.home.join(STATEMENTS), &bytes, &mut self.room)?.commit(&mut self.room)?;
         self.log = Appender::from_file(file, len)?;
         disk::sync_dir(&self.home)
     }
@@ -469,10 +481,6 @@ impl Store {
 
 /// A new content and the name of its file.
 type Named = (&'static str, Staged);
-
-fn discard(staged: Vec<Named>) {
-    staged.into_iter().for_each(|(_, file)| file.discard());
-}
 
 fn compacted(keyring: &Keyring) -> Vec<u8> {
     let mut bytes = log::MAGIC.to_vec();

@@ -237,6 +237,88 @@ fn a_crash_at_every_byte_of_the_log_leaves_no_more_trust() {
     }
 }
 
+/// A copy of a home in which a process is killed at one moment after another of what `act` does, and opened again.
+/// Returns at how many moments.
+fn killed_everywhere(home: &Home, act: impl Fn(&mut Store, &mut Keyring) -> Result<(), StoreError>) -> u64 {
+    let before = home.open().keyring.decision().clone();
+    let after = {
+        let copy = copy(home);
+        let Opened { mut store, mut keyring, .. } = copy.open();
+        act(&mut store, &mut keyring).expect("room");
+        keyring.decision().clone()
+    };
+    for life in 0.. {
+        let copy = copy(home);
+        let Opened { mut store, mut keyring, .. } = copy.open();
+        store.set_life(life);
+        let done = act(&mut store, &mut keyring).is_ok();
+        drop((store, keyring));
+        let Opened { store, keyring, report } = copy.open();
+        let now = keyring.decision();
+        assert!(within(now, &before) || within(now, &after), "{life}: {now:?}");
+        assert!(report.audit_broken.is_none() && report.lost.is_empty(), "{life}: {report:?}");
+        assert_eq!(store::verify_audit(&copy.path).expect("whole"), *store.audit_head(), "{life}");
+        let names =
+            std::fs::read_dir(&copy.path).expect("a folder").map(|entry| entry.expect("a file").file_name());
+        assert!(
+            names.into_iter().all(|name| !name.to_string_lossy().ends_with(".new")),
+            "{life}: something is left"
+        );
+        if done {
+            assert_eq!(now, &after, "{life}: what was acknowledged is there");
+            return life;
+        }
+    }
+    unreachable!("some life is long enough")
+}
+
+fn copy(home: &Home) -> Home {
+    let copy = Home::new();
+    std::fs::create_dir_all(&copy.path).expect("made");
+    chmod(&copy.path, 0o700);
+    for entry in std::fs::read_dir(&home.path).expect("a folder") {
+        let name = entry.expect("a file").file_name();
+        std::fs::copy(home.path.join(&name), copy.path.join(&name)).expect("copied");
+    }
+    copy
+}
+
+#[test]
+fn a_kill_at_every_write_and_rename_of_every_file_leaves_no_more_trust() {
+    let home = Home::set_up();
+    live(&home);
+    let denied = home.open().keyring.why(&key(1), NOW).standing;
+    let testmesh_keys::closure::Standing::Denied(denials) = denied else { panic!("{denied:?}") };
+    let despite: BTreeSet<_> = denials.iter().map(|denial| denial.id).collect();
+    let moments = [
+        // The audit log, the statements and the allowlist.
+        killed_everywhere(&home, |store, keyring| store.persist(&approve(keyring, 7), &keyring.clone(), NOW)),
+        // The policy, too.
+        killed_everywhere(&home, |store, keyring| {
+            let (key, label, despite) = (key(1), "again".to_owned(), despite.clone());
+            let approve = Approve { key, label, rights: Rights::ALL, depth: DEFAULT_DEPTH, despite };
+            let change = keyring.approve(approve, NOW).expect("approved");
+            store.persist(&change, keyring, NOW)
+        }),
+        killed_everywhere(&home, |store, keyring| {
+            let root = keyring.allowlist().roots().next().expect("a friend").key;
+            let change = keyring.revoke(&root, Reason::Lost, "", NOW).expect("revoked");
+            store.persist(&change, keyring, NOW)
+        }),
+        killed_everywhere(&home, |store, keyring| {
+            let root = keyring.allowlist().roots().next().expect("a friend").key;
+            let change = keyring.forget(&root, true, NOW).expect("forgotten");
+            store.persist(&change, keyring, NOW)
+        }),
+        killed_everywhere(&home, |store, keyring| {
+            let change = keyring.block(&key(3), NOW).expect("blocked");
+            store.persist(&change, keyring, NOW)
+        }),
+        killed_everywhere(&home, |store, keyring| store.compact(keyring)),
+    ];
+    assert!(moments.iter().all(|moments| *moments >= 4), "{moments:?}");
+}
+
 fn last(steps: &[(Vec<u8>, Decision)]) -> Decision {
     steps.last().expect("steps").1.clone()
 }
