@@ -13,7 +13,7 @@ use testmesh_keys::statement;
 use super::event::Now;
 use super::peers::Peer as Known;
 use super::state::State;
-use super::trust;
+use super::trust::{self, Trust as Trusted};
 use crate::backend::Tier;
 use crate::local::wire::{
     Conflict, Denial, Found, Hop, HopKind, Key, Load, Mdns, Named, Origin, Path, Peer, Platform, Reason,
@@ -62,11 +62,16 @@ impl State {
 
     /// A key with the name it goes by here.
     pub(super) fn named(&self, key: &NodeKey) -> Named {
+        self.named_in(&self.trust, key)
+    }
+
+    /// A key with the name it goes by in another state of trust: who is forgotten loses its label with it.
+    pub(super) fn named_in(&self, trust: &Trusted, key: &NodeKey) -> Named {
         let own = (*key == self.about.key).then(|| self.about.name.clone());
         let claimed = self.peers.get(key).map(|peer| peer.name.clone()).filter(|name| !name.is_empty());
         let names = [
-            (own.or_else(|| self.trust.own_label(key)), Origin::Yours),
-            (self.trust.label(key), Origin::Voucher),
+            (own.or_else(|| trust.own_label(key)), Origin::Yours),
+            (trust.label(key), Origin::Voucher),
             (claimed, Origin::Itself),
         ];
         let known = names.into_iter().find_map(|(name, origin)| name.map(|name| (name, origin)));
@@ -190,16 +195,6 @@ impl State {
         let peer = self.peers.get(key).unwrap_or(&unknown);
         let why = self.trust.why(key, now.unix);
         let path = why.as_ref().and_then(best_path).map(|path| self.path(path, now)).unwrap_or_default();
-        let current = peer.connection.iter().map(|connection| connection.address.clone());
-        let mut addresses: Vec<String> = current.collect();
-        addresses.extend(
-            peer.addresses
-                .iter()
-                .rev()
-                .filter(|address| !addresses.contains(address))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
         Peer {
             key: Key(key.bytes()),
             name: self.named(key).name,
@@ -210,7 +205,7 @@ impl State {
             platform: platform(&peer.platform),
             load: (peer.load.slots > 0).then(|| load(&peer.load, self.about.speed)),
             version: Some(peer.version.clone()).filter(|version| !version.is_empty()),
-            addresses,
+            addresses: addresses(peer),
             last_seen: self.last_seen(peer, now),
             connected: peer.connection.is_some(),
             trouble: peer.trouble.clone(),
@@ -225,7 +220,7 @@ impl State {
         let seen = |(key, peer): (&NodeKey, &Known)| Seen {
             key: Key(key.bytes()),
             name: peer.name.clone(),
-            addresses: peer.addresses.clone(),
+            addresses: addresses(peer),
             last_seen: now.unix.saturating_sub(peer.last_seen),
             standing: self
                 .trust
@@ -427,6 +422,13 @@ fn recovery(keyring: &Keyring) -> Recovery {
         Some(keyring::Recovery::RolledBack) => Recovery::RolledBack,
         Some(keyring::Recovery::Cloned) => Recovery::Cloned,
     }
+}
+
+/// The address in use, then those known from before, the newest first.
+fn addresses(peer: &Known) -> Vec<String> {
+    let current = peer.connection.as_ref().map(|connection| &connection.address);
+    let others = peer.addresses.iter().rev().filter(|address| Some(*address) != current);
+    current.into_iter().chain(others).cloned().collect()
 }
 
 /// What a peer lets us do; none before it said so on this connection.

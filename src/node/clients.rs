@@ -68,7 +68,7 @@ impl State {
             Request::Status => Ok(Reply::Status(Box::new(self.status_answer_for_owner(now)))),
             Request::Peers => Ok(Reply::Peers(self.peer_list(now))),
             Request::Trust => Ok(Reply::Trust(Box::new(self.trust_list(now)))),
-            Request::Why(who) => self.find(&who).map(|key| Reply::Why(Box::new(self.why(&key, now)))),
+            Request::Why(who) => self.find_other(&who).map(|key| Reply::Why(Box::new(self.why(&key, now)))),
             Request::Seen => Ok(Reply::Seen(self.seen_list(now))),
             Request::Found => Ok(Reply::Found(Box::new(self.found(now)))),
             Request::Watch => {
@@ -120,6 +120,10 @@ impl State {
             let names = [self.trust.own_label(key), self.trust.label(key), claimed];
             names.map(Option::unwrap_or_default)
         };
+        if wanted.is_empty() {
+            let error = Error::new(ErrorKind::Invalid, "the name is empty");
+            return Err(error.hint("`meshctl peers` lists names; where a machine has none, give its key"));
+        }
         let called = |rank: usize| -> Vec<NodeKey> {
             known.iter().filter(|key| names(key).get(rank) == Some(wanted)).copied().collect()
         };
@@ -129,8 +133,7 @@ impl State {
             [] => {
                 let all = known.iter().flat_map(names).filter(|name| !name.is_empty());
                 if *wanted == self.about.name {
-                    let text = format!("`{wanted}` is this machine itself");
-                    return Err(Error::new(ErrorKind::Invalid, text).hint("`meshctl status` shows it"));
+                    return Err(itself());
                 }
                 let mut error =
                     Error::new(ErrorKind::UnknownPeer, format!("nobody here is called `{wanted}`"))
@@ -148,6 +151,11 @@ impl State {
         }
     }
 
+    /// As [`Self::find`], for questions that make no sense about this machine.
+    fn find_other(&self, who: &Who) -> Result<NodeKey, Error> {
+        self.find(who).and_then(|key| if key == self.about.key { Err(itself()) } else { Ok(key) })
+    }
+
     fn public(&self, who: &Who) -> Result<PublicKey, Error> {
         trust::key(&self.find(who)?).ok_or_else(|| Error::new(ErrorKind::Invalid, "this is no key"))
     }
@@ -156,7 +164,10 @@ impl State {
     fn change(&mut self, client: Client, request: Request, now: Now) {
         let before = self.trust.clone();
         match self.changed_by_owner(request, now) {
-            Ok((change, done)) => {
+            Ok((change, mut done)) => {
+                for fallen in &mut done.lost {
+                    fallen.who = self.named_in(&before, &NodeKey::new(fallen.who.key.0));
+                }
                 self.undo = Some((client, before));
                 self.apply(change, None, now);
                 self.out.push(Action::Tell(client, Reply::Done(done)));
@@ -303,6 +314,10 @@ impl State {
             Error::new(ErrorKind::Failed, format!("nothing changed: {why}")).hint("is the disk full?");
         vec![Action::Tell(client, Reply::Error(error))]
     }
+}
+
+fn itself() -> Error {
+    Error::new(ErrorKind::Invalid, "that is this machine itself").hint("`meshctl status` shows it")
 }
 
 fn nearest(wanted: &str, names: impl Iterator<Item = String>) -> Vec<String> {

@@ -242,6 +242,10 @@ fn what_is_refused_says_why_and_changes_nothing() {
     assert!(ann.fails(1, &["approve", &ann.key_file()]).contains("is the key of this node"));
     assert!(ann.fails(2, &["approve", "missing.key"]).contains("does not exist"));
     assert!(ann.fails(2, &["approve", "./"]).contains("is a folder"));
+    assert!(ann.fails(1, &["approve", "/dev/null"]).contains("the file is empty"));
+    assert!(ann.fails(1, &["revoke", ""]).contains("the name is empty"));
+    let own = ann.json(&["key", "show"])["key"].as_str().unwrap().to_owned();
+    assert!(ann.fails(1, &["why", &own]).contains("this machine itself"));
     assert!(ann.fails(2, &["block", "ed25519:abc"]).contains("is no key"));
     let odd = ann.folder.path().join("odd.key");
     std::fs::write(&odd, "-----BEGIN PRIVATE KEY-----\n").unwrap();
@@ -453,7 +457,7 @@ fn a_label_stays_and_nobody_can_take_it() {
     let done = ann.json(&["revoke", "rack"]);
     assert_eq!((&done["who"]["key"], &done["who"]["origin"]), (&key, &"yours".into()));
     insta::assert_snapshot!(ann.fails(1, &["why", "ann"]), @"
-    meshctl: error: `ann` is this machine itself
+    meshctl: error: that is this machine itself
     hint: `meshctl status` shows it
     ");
 }

@@ -68,13 +68,11 @@ fn from_words(words: &str) -> Result<Option<Found>, Failure> {
         return Ok(Some(Found { key: identity::wire_key(&key), name: String::new(), by_name: false }));
     }
     let path = Path::new(words);
-    if words == "-" || path.is_file() {
+    let like_a_file = words.contains('/') || path.extension().is_some_and(|end| end == "key" || end == "pem");
+    // A shell hands over a pipe as a path; a folder is one only where it cannot be a name.
+    if words == "-" || path.is_file() || (like_a_file && path.exists()) {
         return from_text(path, &files::read(path, keyfile::MAX_FILE)?).map(Some);
     }
-    if path.is_dir() && words.contains('/') {
-        return Err(Failure::Folder(path.to_owned()));
-    }
-    let like_a_file = words.contains('/') || path.extension().is_some_and(|end| end == "key" || end == "pem");
     if like_a_file { Err(Failure::NoSuchFile(path.to_owned())) } else { Ok(None) }
 }
 
@@ -105,7 +103,7 @@ fn pick(name: &str, names: &BTreeMap<Key, Vec<String>>) -> Result<Found, Error> 
     match (bearers.next(), bearers.next()) {
         (Some((key, _)), None) => Ok(Found { key: *key, name: name.to_owned(), by_name: true }),
         (Some((one, _)), Some((other, _))) => {
-            let text = format!("several machines call themselves {name}");
+            let text = format!("several machines call themselves `{name}`");
             Err(Error::new(ErrorKind::Ambiguous, text).hint(format!("give the key: {one} or {other}")))
         }
         (None, _) => Err(unknown(name, names)),
@@ -114,7 +112,7 @@ fn pick(name: &str, names: &BTreeMap<Key, Vec<String>>) -> Result<Found, Error> 
 
 fn unknown(name: &str, names: &BTreeMap<Key, Vec<String>>) -> Error {
     let known = names.values().flatten().filter(|name| !name.is_empty()).map(String::as_str);
-    let text = format!("no machine on this network calls itself {name}, and there is no such file");
+    let text = format!("no machine on this network calls itself `{name}`, and there is no such file");
     let mut error = Error::new(ErrorKind::UnknownPeer, text);
     error.nearest = nearest(known, name);
     error.hint("`meshctl peers --seen` shows who is here")

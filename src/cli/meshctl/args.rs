@@ -254,7 +254,14 @@ pub(super) struct Revoke {
 }
 
 fn multiaddr(text: &str) -> Result<libp2p::Multiaddr, String> {
-    text.parse().map_err(|error| format!("{error}; one looks like /ip4/192.168.1.7/tcp/4917"))
+    use libp2p::multiaddr::Protocol::{Ip4, Ip6, Tcp};
+    let like = "one looks like /ip4/192.168.1.7/tcp/4917";
+    let address: libp2p::Multiaddr = text.parse().map_err(|error| format!("{error}; {like}"))?;
+    let parts: Vec<_> = address.iter().take(2).collect();
+    match parts.as_slice() {
+        [Ip4(_) | Ip6(_), Tcp(1..)] => Ok(address),
+        _ => Err(format!("only TCP at an IP address can be dialled; {like}")),
+    }
 }
 
 fn rights(text: &str) -> Result<Rights, String> {
@@ -285,6 +292,21 @@ mod tests {
         assert_eq!(rights("submit,work"), Ok(Rights::ALL));
         assert_eq!(rights("work"), Ok(Rights { submit: false, work: true }));
         assert!(rights("all").is_err() && rights("").is_err());
+    }
+
+    #[test]
+    fn only_what_can_be_dialled_is_an_address() {
+        assert!(multiaddr("/ip4/10.0.0.1/tcp/4917").is_ok() && multiaddr("/ip6/fe80::1/tcp/1").is_ok());
+        for no in [
+            "",
+            "10.0.0.1:4917",
+            "/ip4/10.0.0.1",
+            "/ip4/10.0.0.1/udp/1",
+            "/dns4/x/tcp/1",
+            "/ip4/10.0.0.1/tcp/0",
+        ] {
+            assert!(multiaddr(no).unwrap_err().contains("one looks like"), "{no}");
+        }
     }
 
     #[test]

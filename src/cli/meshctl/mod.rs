@@ -99,7 +99,9 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             wait_for(change::change(context, "recovered", Request::Recover(how), listing))
         }
         Command::Dial { address } => {
-            let note = format!("dialling {address}; `meshctl peers` shows how it goes");
+            let note = format!(
+                "dialling {address}; `meshctl peers` shows who answers, `meshctl logs` why nobody does"
+            );
             wait_for(change::plain(context, Request::Dial { address: address.to_string() }, &note))
         }
         Command::Pause => {

@@ -137,6 +137,7 @@ fn a_revocation_says_how_many_jobs_stop_stops_them_and_notes_it() {
     assert_eq!((would.jobs_stopped, kills(&actions)), (5, 0));
     let (actions, done) = change(&mut state, revoke(2, false));
     assert_eq!((done.jobs_stopped, kills(&actions)), (5, 2));
+    assert_eq!(done.lost[0].who.name, "friend", "by the label it had");
     let killed = format!("submitter={friend} running=2 queued=3");
     assert_eq!(notes(&actions), [("kill", killed.as_str())]);
     let written = actions.iter().position(|action| matches!(action, Action::Persist(_)));
@@ -197,6 +198,7 @@ fn what_the_owner_calls_a_machine_counts_before_what_machines_call_themselves() 
     assert_eq!(state.find(&Who::Name("friend".to_owned())), Ok(key(2)));
     assert_eq!(state.find(&Who::Name("lap".to_owned())), Ok(key(2)), "its own name for itself does too");
     assert_eq!(state.named(&key(3)).origin, wire::Origin::Itself);
+    assert!(state.find(&Who::Name(String::new())).is_err(), "no name is nobody's");
     change(&mut state, approve(3, wire::Rights::ALL));
     assert!(state.find(&Who::Name("friend".to_owned())).is_err(), "two labels alike are ambiguous");
 }
