@@ -202,7 +202,7 @@ impl<K: Keep> Driver<K> {
         match reply {
             Reply::Error(error) => tracing::error!(why = %error, "reload"),
             Reply::Reloaded { waiting } if waiting.is_empty() => {
-                tracing::info!("allowlist and settings read again")
+                tracing::info!("allowlist and settings read again");
             }
             Reply::Reloaded { waiting } => {
                 tracing::warn!(settings = ?waiting, "allowlist and settings read again; these settings need a restart");
@@ -219,7 +219,7 @@ impl<K: Keep> Driver<K> {
         match read {
             Ok(()) => tracing::info!("the allowlist or the policy was edited, and read again"),
             Err(why) => {
-                tracing::error!(%why, "the allowlist or the policy was edited, and what was read before stays in force")
+                tracing::error!(%why, "the allowlist or the policy was edited, and what was read before stays in force");
             }
         }
         self.perform(actions);

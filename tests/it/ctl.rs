@@ -450,10 +450,7 @@ fn a_label_stays_and_nobody_can_take_it() {
     ann.until(|status| status["peers"].to_string().contains("\"name\":\"rack\",\"label\":null"));
     let key = ann.json(&["trust"])["roots"][0]["who"]["key"].clone();
     assert_eq!(ann.json(&["why", "rack"])["who"]["key"], key);
-    assert!(
-        ann.ok(&["block", &mallet.json(&["key", "show"])["key"].as_str().unwrap().to_owned()])
-            .contains("\"rack\"")
-    );
+    assert!(ann.ok(&["block", mallet.json(&["key", "show"])["key"].as_str().unwrap()]).contains("\"rack\""));
     let done = ann.json(&["revoke", "rack"]);
     assert_eq!((&done["who"]["key"], &done["who"]["origin"]), (&key, &"yours".into()));
     insta::assert_snapshot!(ann.fails(1, &["why", "ann"]), @"
