@@ -387,6 +387,7 @@ impl World {
             rights: Rights::ALL,
             depth: 2,
             label: Some(format!("n{other}")),
+            name: String::new(),
             despite: Vec::new(),
         };
         self.happen(

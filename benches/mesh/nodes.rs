@@ -119,7 +119,14 @@ fn program(name: &str, own: &str) -> PathBuf {
 fn approve(key: Key, name: &str) -> Request {
     let who = Who::Key(key);
     let label = Some(name.to_owned());
-    Request::Approve(Approve { who, rights: Rights::ALL, depth: 1, label, despite: Vec::new() })
+    Request::Approve(Approve {
+        who,
+        rights: Rights::ALL,
+        depth: 1,
+        label,
+        name: String::new(),
+        despite: Vec::new(),
+    })
 }
 
 impl Node {

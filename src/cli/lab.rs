@@ -174,6 +174,7 @@ async fn introduce(clients: &mut [Client], until: Instant) -> Result<(), LabErro
                 rights: Rights::ALL,
                 depth: DEPTH,
                 label: Some(name.clone()),
+                name: String::new(),
                 despite: Vec::new(),
             };
             client.ask(Request::Approve(approve)).await?;

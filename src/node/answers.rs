@@ -8,18 +8,18 @@ use testmesh_behaviours::status::hello;
 use testmesh_behaviours::status::wire as mesh;
 use testmesh_keys::closure;
 use testmesh_keys::key::PublicKey;
-use testmesh_keys::keyring::{self, Warning};
+use testmesh_keys::keyring::{self, Keyring, Warning};
 use testmesh_keys::statement;
 
 use super::event::Now;
 use super::peers::Peer as Known;
 use super::state::State;
-use super::trust;
+use super::trust::{self, Trust as Trusted};
 use crate::backend::Tier;
 use crate::local::wire::{
-    Conflict, Denial, Hop, HopKind, Key, Load, Named, Path, Peer, Platform, Reason, Recovery, Refusal,
-    Retirement, Rights, Root, RootAge, Seen, Snapshot, SnapshotEntry, Standing, Status, Trust, Unreached,
-    Why,
+    Conflict, Denial, Found, Hop, HopKind, Key, Load, Named, Origin, Path, Peer, Platform, Reason, Recovery,
+    Refusal, Retirement, Rights, Root, RootAge, Seen, Snapshot, SnapshotEntry, Standing, Status, Trust,
+    Unreached, Why,
 };
 
 /// Where the settings leave it to the node where to listen, and it found nothing.
@@ -34,13 +34,15 @@ pub(super) fn rights(bits: u8) -> Rights {
     Rights { submit: bits & 1 != 0, work: bits & 2 != 0 }
 }
 
-fn load(load: &mesh::Load) -> Load {
+/// A load with its speed beside ours, in thousandths; both are told beside a machine that is the same for all.
+fn load(load: &mesh::Load, own_speed: u32) -> Load {
+    let speed = (u64::from(load.speed) * 1000).checked_div(u64::from(own_speed)).unwrap_or(0);
     Load {
         slots: load.slots,
         running: load.running,
         queued: load.queued,
         paused: load.paused,
-        speed: load.speed,
+        speed: u32::try_from(speed).unwrap_or(u32::MAX),
         tier: load.tier,
     }
 }
@@ -69,10 +71,31 @@ impl State {
 
     /// A key with the name it goes by here.
     pub(super) fn named(&self, key: &NodeKey) -> Named {
-        let own = || (*key == self.about.key).then(|| self.about.name.clone());
-        let claimed = || self.peers.get(key).map(|peer| peer.name.clone());
-        let name = own().or_else(|| self.trust.label(key)).or_else(claimed).unwrap_or_default();
-        Named { key: Key(key.bytes()), name }
+        self.named_in(&self.trust, key)
+    }
+
+    /// A key with the name it goes by in another state of trust: who is forgotten loses its label with it.
+    pub(super) fn named_in(&self, trust: &Trusted, key: &NodeKey) -> Named {
+        let own = (*key == self.about.key).then(|| self.about.name.clone());
+        let claimed = self.peers.get(key).map(|peer| peer.name.clone()).filter(|name| !name.is_empty());
+        let names = [
+            (own.or_else(|| trust.own_label(key)), Origin::Yours),
+            (trust.label(key), Origin::Voucher),
+            (claimed, Origin::Itself),
+        ];
+        let known = names.into_iter().find_map(|(name, origin)| name.map(|name| (name, origin)));
+        let (name, origin) = known.unwrap_or_default();
+        Named { key: Key(key.bytes()), name, origin }
+    }
+
+    /// A key in a sentence: a name of this machine's owner as it is, a claimed one in quotes.
+    fn in_words(&self, key: PublicKey) -> String {
+        let named = self.named_key(&key);
+        match named.origin {
+            _ if named.name.is_empty() => format!("({})", named.key.short()),
+            Origin::Yours => named.name,
+            Origin::Voucher | Origin::Itself => format!("\"{}\"", named.name),
+        }
     }
 
     fn named_key(&self, key: &PublicKey) -> Named {
@@ -92,7 +115,7 @@ impl State {
             uptime: now.mono.as_secs(),
             listen: self.listening.clone(),
             mdns: self.about.mdns.clone(),
-            load: load(&self.load()),
+            load: load(&self.load(), self.about.speed),
             containment: match self.about.tier {
                 Tier::Contained => "Landlock, seccomp, limits".to_owned(),
                 Tier::Partial => "Landlock or seccomp in part, limits".to_owned(),
@@ -104,7 +127,7 @@ impl State {
             connected: small(self.peers.connected().count()),
             mutual: small(self.peers.connected().filter(|key| self.mutual(key)).count()),
             statements: small(self.trust.statements()),
-            recovery: if keyring.recovery().is_some() { Recovery::Waiting } else { Recovery::No },
+            recovery: recovery(keyring),
             unreached: self.unreached(now),
             warnings: self.warnings(now),
         }
@@ -125,20 +148,32 @@ impl State {
             warnings
                 .push(format!("what was learned of trust is not on the disk, and lost at a restart: {why}"));
         }
+        if let Some(why) = &self.unreadable {
+            warnings.push(format!("trust is as it was before the last edit, which cannot be read: {why}"));
+        }
         if self.listening.is_empty() {
             warnings.push("nobody can connect: no address is listened on".to_owned());
         } else if self.about.local && !self.listening.iter().any(|address| reaches_others(address)) {
             warnings.push(NOT_REACHABLE.to_owned());
         }
-        warnings
-            .extend(self.trust.keyring().warnings(now.unix).into_iter().map(|warning| self.words(warning)));
+        let keyring = self.trust.keyring();
+        if keyring.set().retirement(&keyring.me()).is_some() {
+            warnings.push(
+                "this machine's key has ended: no machine that knows of it trusts this one. For a new key: \
+                 `meshctl stop`, move the home away, `meshctl setup`"
+                    .to_owned(),
+            );
+        }
+        warnings.extend(keyring.warnings(now.unix).into_iter().filter_map(|warning| self.words(warning)));
         warnings
     }
 
     /// A warning of the `keys` crate, with names.
-    fn words(&self, warning: Warning) -> String {
-        let name = |key: PublicKey| self.named_key(&key).name;
-        match warning {
+    fn words(&self, warning: Warning) -> Option<String> {
+        let name = |key: PublicKey| self.in_words(key);
+        Some(match warning {
+            // It has a place of its own in the status.
+            Warning::Recovery(_) => return None,
             Warning::Conflict(key) => {
                 format!("two machines use the key of {}: its vouches do not count", name(key))
             }
@@ -155,20 +190,7 @@ impl State {
             Warning::ClockBehind => {
                 "two machines you approved are more than a day ahead: is this clock slow?".to_owned()
             }
-            Warning::Recovery(keyring::Recovery::LostStore) => {
-                "what this node published is lost: it publishes nothing until it came back from peers \
-                 (`meshctl recover`)"
-                    .to_owned()
-            }
-            Warning::Recovery(keyring::Recovery::RolledBack) => {
-                "this home is older than what its node published: nothing is published (`meshctl recover`)"
-                    .to_owned()
-            }
-            Warning::Recovery(keyring::Recovery::Cloned) => {
-                "another machine uses this node's key: nothing is published (`meshctl retire`, and a new key)"
-                    .to_owned()
-            }
-        }
+        })
     }
 
     fn root_ages(&self, now: Now) -> Vec<RootAge> {
@@ -194,28 +216,17 @@ impl State {
         let peer = self.peers.get(key).unwrap_or(&unknown);
         let why = self.trust.why(key, now.unix);
         let path = why.as_ref().and_then(best_path).map(|path| self.path(path, now)).unwrap_or_default();
-        let current = peer.connection.iter().map(|connection| connection.address.clone());
-        let mut addresses: Vec<String> = current.collect();
-        addresses.extend(
-            peer.addresses
-                .iter()
-                .rev()
-                .filter(|address| !addresses.contains(address))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
-        let said = peer.connection.is_some() && peer.digest.is_some();
         Peer {
             key: Key(key.bytes()),
             name: self.named(key).name,
             label: self.trust.own_label(key),
-            trusts_you: said.then(|| rights(peer.gives_us.0)),
+            trusts_you: trusts_you(peer),
             standing: why.as_ref().map_or(Standing::Stranger, |why| self.standing(why, now)),
             path,
             platform: platform(&peer.platform),
-            load: (peer.load.slots > 0).then(|| load(&peer.load)),
+            load: (peer.load.slots > 0).then(|| load(&peer.load, self.about.speed)),
             version: Some(peer.version.clone()).filter(|version| !version.is_empty()),
-            addresses,
+            addresses: addresses(peer),
             last_seen: self.last_seen(peer, now),
             connected: peer.connection.is_some(),
             trouble: peer.trouble.clone(),
@@ -230,7 +241,7 @@ impl State {
         let seen = |(key, peer): (&NodeKey, &Known)| Seen {
             key: Key(key.bytes()),
             name: peer.name.clone(),
-            addresses: peer.addresses.clone(),
+            addresses: addresses(peer),
             last_seen: now.unix.saturating_sub(peer.last_seen),
             standing: self
                 .trust
@@ -272,7 +283,7 @@ impl State {
     fn path(&self, path: &closure::Path, now: Now) -> Path {
         let hop = |step: &closure::Step| Hop {
             from: self.named_key(&step.from),
-            to: Named { key: Key(*step.to.as_bytes()), name: step.label.clone() },
+            to: self.named_key(&step.to),
             kind: match step.vouch {
                 None => HopKind::Approved { at: self.trust.approved(&step.to) },
                 Some(vouch) => HopKind::Vouched {
@@ -287,8 +298,7 @@ impl State {
     }
 
     pub(super) fn why(&self, key: &NodeKey, now: Now) -> Why {
-        let peer = self.peers.get(key).filter(|peer| peer.connection.is_some());
-        let trusts_you = peer.map(|peer| rights(peer.gives_us.0));
+        let trusts_you = self.peers.get(key).and_then(trusts_you);
         let Some(why) = self.trust.why(key, now.unix) else {
             return Why {
                 who: self.named(key),
@@ -372,12 +382,24 @@ impl State {
         }
     }
 
+    /// What `recover` would bring back.
+    pub(super) fn found(&self, now: Now) -> Found {
+        let keyring = self.trust.keyring();
+        let own = keyring.own_snapshot();
+        let entries = own.map(|own| own.entries.as_slice()).unwrap_or_default();
+        let missing = entries.iter().filter(|entry| !entry.rights.is_none());
+        let missing = missing.filter(|entry| keyring.allowlist().get(&entry.subject).is_none());
+        Found {
+            recovery: recovery(keyring),
+            snapshot: own.map(|own| self.snapshot(own, now)),
+            missing: missing.map(|one| entry(one, Origin::Yours)).collect(),
+        }
+    }
+
     fn snapshot(&self, snapshot: &statement::Vouches, now: Now) -> Snapshot {
-        let entry = |entry: &statement::Entry| SnapshotEntry {
-            who: Named { key: Key(*entry.subject.as_bytes()), name: entry.label.clone() },
-            rights: rights(entry.rights.bits()),
-            depth: entry.depth,
-        };
+        let mine = snapshot.issuer == self.trust.keyring().me();
+        let origin = if mine { Origin::Yours } else { Origin::Voucher };
+        let entry = |one: &statement::Entry| entry(one, origin);
         Snapshot {
             issuer: self.named_key(&snapshot.issuer),
             version: snapshot.version,
@@ -404,6 +426,36 @@ impl State {
         };
         issuers.map(conflict).collect()
     }
+}
+
+fn entry(entry: &statement::Entry, origin: Origin) -> SnapshotEntry {
+    SnapshotEntry {
+        who: Named { key: Key(*entry.subject.as_bytes()), name: entry.label.clone(), origin },
+        rights: rights(entry.rights.bits()),
+        depth: entry.depth,
+    }
+}
+
+fn recovery(keyring: &Keyring) -> Recovery {
+    match keyring.recovery() {
+        None => Recovery::No,
+        Some(keyring::Recovery::LostStore) => Recovery::LostStore,
+        Some(keyring::Recovery::RolledBack) => Recovery::RolledBack,
+        Some(keyring::Recovery::Cloned) => Recovery::Cloned,
+    }
+}
+
+/// The address in use, then those known from before, the newest first.
+fn addresses(peer: &Known) -> Vec<String> {
+    let current = peer.connection.as_ref().map(|connection| &connection.address);
+    let others = peer.addresses.iter().rev().filter(|address| Some(*address) != current);
+    current.into_iter().chain(others).cloned().collect()
+}
+
+/// What a peer lets us do; none before it said so on this connection.
+fn trusts_you(peer: &Known) -> Option<Rights> {
+    let said = peer.connection.is_some() && peer.digest.is_some();
+    said.then(|| rights(peer.gives_us.0))
 }
 
 fn best_path(why: &closure::Why) -> Option<&closure::Path> {

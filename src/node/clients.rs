@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use testmesh_behaviours::id::NodeKey;
+use testmesh_keys::allowlist::check_label;
 use testmesh_keys::key::PublicKey;
 use testmesh_keys::keyring::{self, CommandError, Keyring, RightsChange};
 use testmesh_keys::statement;
@@ -14,11 +15,17 @@ use super::event::{Action, Client, ClientId, Now};
 use super::state::State;
 use super::trust::{self, Trust};
 use crate::local::wire::{
-    Approve, Consequences, Error, ErrorKind, Key, Named, Outcome, Reply, Request, Revoke, Shift, Topic, Who,
+    Approve, Consequences, Error, ErrorKind, Key, Named, Outcome, Recover, Reply, Request, Revoke, Shift,
+    Topic, Who,
 };
+use crate::schedule::slots::Submitter;
 
-/// Names offered where none fits.
+/// Names offered where none fits, and keys where several do.
 const NEAREST: usize = 3;
+/// Ranks of a name: the owner's label, a voucher's, the machine's own.
+const NAMES: usize = 3;
+/// Letters of the beginning of a denial, at least: what is shown of one, and enough to tell two apart.
+const DENIAL_LETTERS: usize = 8;
 
 /// Clients that want to know of changes.
 #[derive(Debug, Default)]
@@ -61,8 +68,9 @@ impl State {
             Request::Status => Ok(Reply::Status(Box::new(self.status_answer_for_owner(now)))),
             Request::Peers => Ok(Reply::Peers(self.peer_list(now))),
             Request::Trust => Ok(Reply::Trust(Box::new(self.trust_list(now)))),
-            Request::Why(who) => self.find(&who).map(|key| Reply::Why(Box::new(self.why(&key, now)))),
+            Request::Why(who) => self.find_other(&who).map(|key| Reply::Why(Box::new(self.why(&key, now)))),
             Request::Seen => Ok(Reply::Seen(self.seen_list(now))),
+            Request::Found => Ok(Reply::Found(Box::new(self.found(now)))),
             Request::Watch => {
                 self.clients.watchers.insert(client.id, client);
                 Ok(Reply::Ok)
@@ -99,7 +107,8 @@ impl State {
         Ok(Reply::Ok)
     }
 
-    /// The key somebody means: a key as text, or a name that only one peer has.
+    /// The key somebody means: a key as text, or a name. What this machine's owner calls a machine counts before what
+    /// others call it, and that before what machines call themselves: no stranger can take a name away.
     pub(super) fn find(&self, who: &Who) -> Result<NodeKey, Error> {
         let wanted = match who {
             Who::Key(key) => return Ok(NodeKey::new(key.0)),
@@ -107,15 +116,25 @@ impl State {
         };
         let known = self.known();
         let names = |key: &NodeKey| {
-            let claimed = self.peers.get(key).map(|peer| peer.name.clone()).unwrap_or_default();
-            [self.trust.label(key).unwrap_or_default(), claimed]
+            let claimed = self.peers.get(key).map(|peer| peer.name.clone());
+            let names = [self.trust.own_label(key), self.trust.label(key), claimed];
+            names.map(Option::unwrap_or_default)
         };
-        let fits: Vec<NodeKey> =
-            known.iter().filter(|key| names(key).iter().any(|name| name == wanted)).copied().collect();
+        if wanted.is_empty() {
+            let error = Error::new(ErrorKind::Invalid, "the name is empty");
+            return Err(error.hint("`meshctl peers` lists names; where a machine has none, give its key"));
+        }
+        let called = |rank: usize| -> Vec<NodeKey> {
+            known.iter().filter(|key| names(key).get(rank) == Some(wanted)).copied().collect()
+        };
+        let fits = (0..NAMES).map(called).find(|fits| !fits.is_empty()).unwrap_or_default();
         match fits[..] {
             [key] => Ok(key),
             [] => {
                 let all = known.iter().flat_map(names).filter(|name| !name.is_empty());
+                if *wanted == self.about.name {
+                    return Err(itself());
+                }
                 let mut error =
                     Error::new(ErrorKind::UnknownPeer, format!("nobody here is called `{wanted}`"))
                         .hint("`meshctl peers` lists who is there");
@@ -123,12 +142,18 @@ impl State {
                 Err(error)
             }
             _ => {
-                let keys: Vec<String> = fits.iter().map(|key| Key(key.bytes()).to_string()).collect();
+                let keys = fits.iter().take(NEAREST).map(|key| Key(key.bytes()).to_string());
+                let keys: Vec<String> = keys.collect();
                 let text = format!("{} machines are called `{wanted}`", fits.len());
                 Err(Error::new(ErrorKind::Ambiguous, text)
                     .hint(format!("give the key: {}", keys.join(" or "))))
             }
         }
+    }
+
+    /// As [`Self::find`], for questions that make no sense about this machine.
+    fn find_other(&self, who: &Who) -> Result<NodeKey, Error> {
+        self.find(who).and_then(|key| if key == self.about.key { Err(itself()) } else { Ok(key) })
     }
 
     fn public(&self, who: &Who) -> Result<PublicKey, Error> {
@@ -138,11 +163,12 @@ impl State {
     /// Carries out what the owner decided about trust. When it cannot be written, nothing changes.
     fn change(&mut self, client: Client, request: Request, now: Now) {
         let before = self.trust.clone();
-        let jobs = self.inbound.usage().submitters.len();
         match self.changed_by_owner(request, now) {
             Ok((change, mut done)) => {
+                for fallen in &mut done.lost {
+                    fallen.who = self.named_in(&before, &NodeKey::new(fallen.who.key.0));
+                }
                 self.undo = Some((client, before));
-                done.jobs_stopped = u32::from(jobs > 0 && !change.lost.is_empty());
                 self.apply(change, None, now);
                 self.out.push(Action::Tell(client, Reply::Done(done)));
             }
@@ -172,9 +198,17 @@ impl State {
             Request::Unblock(who) => self.about(&who, |ring, key| ring.unblock(key, unix)),
             Request::Void(who) => self.about(&who, |ring, key| ring.void(key, unix)),
             Request::Unvoid(who) => self.about(&who, |ring, key| ring.unvoid(key, unix)),
-            Request::Recover => {
+            Request::Certificate(bytes) => {
+                let (key, change) =
+                    self.trust.hand_in(&bytes, unix).map_err(|why| Error::new(ErrorKind::Refused, why))?;
+                Ok(self.consequences(self.named(&trust::node(key)), change))
+            }
+            Request::Recover(how) => {
                 let me = self.named(&self.about.key.clone());
-                let change = self.trust.command(|ring| Ok(ring.recover_fresh(unix)))?;
+                let change = self.trust.command(|ring| match how {
+                    Recover::Fresh => Ok(ring.recover_fresh(unix)),
+                    Recover::Restore => ring.recover_restore(unix),
+                })?;
                 Ok(self.consequences(me, change))
             }
             _ => Err(Error::new(ErrorKind::Invalid, "this changes nothing")),
@@ -200,10 +234,24 @@ impl State {
             who,
             gained: named(&change.persist.gained),
             lost: named(&change.persist.lost),
-            jobs_stopped: 0,
+            jobs_stopped: self.jobs_of(&change.persist.lost),
             notes: Vec::new(),
         };
         (change, done)
+    }
+
+    /// Jobs running or queued here of those who may submit no more.
+    fn jobs_of(&self, lost: &[RightsChange]) -> u32 {
+        let submit = testmesh_keys::rights::Rights::SUBMIT;
+        let out = lost.iter().filter(|one| one.before.contains(submit) && !one.after.contains(submit));
+        let out: BTreeSet<NodeKey> = out.map(|one| trust::node(one.key)).collect();
+        let jobs = |(who, running, queued): &(Submitter<NodeKey>, u32, usize)| match who {
+            Submitter::Remote(key) if out.contains(key) => {
+                running.saturating_add(u32::try_from(*queued).unwrap_or(u32::MAX))
+            }
+            _ => 0,
+        };
+        self.inbound.usage().submitters.iter().map(jobs).fold(0, u32::saturating_add)
     }
 
     fn shift(&self, change: &RightsChange) -> Shift {
@@ -215,8 +263,10 @@ impl State {
     fn approve(&mut self, approve: Approve, unix: u64) -> Result<(trust::Change, Consequences), Error> {
         let key = self.public(&approve.who)?;
         let node = trust::node(key);
-        let claimed = || self.peers.get(&node).map(|peer| peer.name.clone()).unwrap_or_default();
-        let label = approve.label.unwrap_or_else(claimed);
+        let claimed = self.peers.get(&node).map(|peer| peer.name.clone()).into_iter();
+        let mut claimed = [approve.name].into_iter().chain(claimed).filter(|name| !name.is_empty());
+        let own = approve.label.or_else(|| self.trust.own_label(&node));
+        let label = own.or_else(|| claimed.find(|name| check_label(name).is_ok())).unwrap_or_default();
         let bits = u8::from(approve.rights.submit) | u8::from(approve.rights.work) << 1;
         let rights = testmesh_keys::rights::Rights::from_bits(bits).unwrap_or_default();
         let despite = self.trust.denials(&key, &approve.despite)?;
@@ -238,7 +288,8 @@ impl State {
             let falls = self.trust.keyring().revoke_preview(&key, unix)?.falls;
             let lost = falls.iter().map(|one| self.shift(one)).collect();
             let (outcome, gained, notes) = (Outcome::DryRun, Vec::new(), Vec::new());
-            let done = Consequences { outcome, who: named, gained, lost, jobs_stopped: 0, notes };
+            let jobs_stopped = self.jobs_of(&falls);
+            let done = Consequences { outcome, who: named, gained, lost, jobs_stopped, notes };
             return Ok((trust::Change::default(), done));
         }
         let reason: statement::Reason = revoke
@@ -265,6 +316,10 @@ impl State {
     }
 }
 
+fn itself() -> Error {
+    Error::new(ErrorKind::Invalid, "that is this machine itself").hint("`meshctl status` shows it")
+}
+
 fn nearest(wanted: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     let mut ranked: Vec<(usize, String)> =
         names.map(|name| (strsim::levenshtein(wanted, &name), name)).collect();
@@ -274,16 +329,23 @@ fn nearest(wanted: &str, names: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 impl Trust {
-    /// The denials of a key whose names begin with these texts.
+    /// The denials of a key whose names begin with these texts, one each: what overrides a denial must mean it.
     fn denials(&self, key: &PublicKey, texts: &[String]) -> Result<BTreeSet<statement::StatementId>, Error> {
-        let denials: Vec<_> =
-            self.keyring().set().denials().filter(|(_, deny)| deny.subject == *key).collect();
+        let known = self.keyring().set().denials().chain(self.keyring().adopted());
+        let known = known.filter(|(_, deny)| deny.subject == *key);
+        let denials: BTreeMap<String, statement::StatementId> =
+            known.map(|(id, _)| (id.to_string(), id)).collect();
         let one = |text: &String| {
-            let found = denials.iter().find(|(id, _)| id.to_string().starts_with(text));
-            found.map(|(id, _)| *id).ok_or_else(|| {
-                Error::new(ErrorKind::Invalid, format!("no denial of this key begins with `{text}`"))
-                    .hint(format!("meshctl why {key}"))
-            })
+            let fits: Vec<_> = denials.iter().filter(|(name, _)| name.starts_with(text)).collect();
+            let why = match fits[..] {
+                _ if text.chars().count() < DENIAL_LETTERS => {
+                    format!("`{text}` is too short for a denial: {DENIAL_LETTERS} letters at least")
+                }
+                [(_, id)] => return Ok(*id),
+                [] => format!("no denial of this key begins with `{text}`"),
+                _ => format!("{} denials of this key begin with `{text}`", fits.len()),
+            };
+            Err(Error::new(ErrorKind::Invalid, why).hint(format!("`meshctl why {key}` shows its denials")))
         };
         texts.iter().map(one).collect()
     }

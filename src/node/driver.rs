@@ -37,6 +37,15 @@ pub trait Keep {
     /// In words for the owner; what was written before is as it was.
     fn catch_up(&mut self, state: &State) -> Result<(), String>;
 
+    /// Writes a line of the audit log.
+    ///
+    /// # Errors
+    /// In words for the owner; then nothing is written.
+    fn note(&mut self, what: &'static str, text: String) -> Result<(), String>;
+
+    /// Reads what the owner edited by hand, if something was edited: whether it could be read, and what follows.
+    fn look(&mut self, state: &mut State, now: Now) -> Option<(Result<(), String>, Vec<Action>)>;
+
     /// Answers a request about files.
     fn ask(&mut self, request: Request, state: &mut State, now: Now) -> (Reply, Vec<Action>);
 }
@@ -103,7 +112,10 @@ impl<K: Keep> Driver<K> {
                 _ = interrupt.recv() => self.happened(Event::Stop),
                 _ = terminate.recv() => self.happened(Event::Stop),
                 _ = hangup.recv() => self.reload(),
-                _ = ticks.tick() => self.happened(Event::Tick),
+                _ = ticks.tick() => {
+                    self.look();
+                    self.happened(Event::Tick);
+                }
                 heard = self.server.next() => self.heard(heard),
                 (slot, id, output) = self.slots.next_finished() => {
                     let slot = u32::try_from(slot).unwrap_or(u32::MAX);
@@ -162,6 +174,9 @@ impl<K: Keep> Driver<K> {
             Heard::Asked { connection, id, request } => {
                 if matches!(request, Request::Run(_)) {
                     self.runs.insert(connection.0, id);
+                } else {
+                    // A command is about the lists as they are, not as they were.
+                    self.look();
                 }
                 self.happened(Event::Client { client: Client { id: connection.0, ask: id }, request });
             }
@@ -183,7 +198,30 @@ impl<K: Keep> Driver<K> {
 
     fn reload(&mut self) {
         let now = self.now();
-        let (_, actions) = self.keep.ask(Request::Reload, &mut self.state, now);
+        let (reply, actions) = self.keep.ask(Request::Reload, &mut self.state, now);
+        match reply {
+            Reply::Error(error) => tracing::error!(why = %error, "reload"),
+            Reply::Reloaded { waiting } if waiting.is_empty() => {
+                tracing::info!("allowlist and settings read again");
+            }
+            Reply::Reloaded { waiting } => {
+                tracing::warn!(settings = ?waiting, "allowlist and settings read again; these settings need a restart");
+            }
+            _ => {}
+        }
+        self.perform(actions);
+    }
+
+    /// Takes what the owner edited by hand.
+    fn look(&mut self) {
+        let now = self.now();
+        let Some((read, actions)) = self.keep.look(&mut self.state, now) else { return };
+        match read {
+            Ok(()) => tracing::info!("the allowlist or the policy was edited, and read again"),
+            Err(why) => {
+                tracing::error!(%why, "the allowlist or the policy was edited, and what was read before stays in force");
+            }
+        }
         self.perform(actions);
     }
 
@@ -234,6 +272,11 @@ impl<K: Keep> Driver<K> {
                 Action::Release(run) => self.supplies.release(run),
                 Action::Run { slot, submitter, run, job } => self.start(slot, submitter, run, &job),
                 Action::Kill { slot, id } => self.slots.cancel_on(slot as usize, id),
+                Action::Note { what, text } => {
+                    if let Err(why) = self.keep.note(what, text) {
+                        tracing::error!(%why, "the audit log lacks a line");
+                    }
+                }
                 Action::Log(text) => tracing::info!("{text}"),
                 Action::Stop => self.stopping = true,
                 other => tracing::error!(?other, "nobody performs this"),

@@ -229,8 +229,8 @@ pub enum Event {
     },
     /// A client is gone.
     ClientGone(ClientId),
-    /// The allowlist or the policy was edited by hand and read anew.
-    Edited(Box<(Allowlist, Policy)>),
+    /// The allowlist or the policy was edited by hand: what both say now, or why one cannot be read.
+    Edited(Result<Box<(Allowlist, Policy)>, String>),
     /// Time passes.
     Tick,
     /// The moment has come that [`State::due`](super::state::State::due) named.
@@ -377,6 +377,13 @@ pub enum Action {
     },
     /// A client's run is over: what it shipped may go.
     Release(RunId),
+    /// Write a line of the audit log.
+    Note {
+        /// One word: `job` or `kill`.
+        what: &'static str,
+        /// The rest.
+        text: String,
+    },
     /// Say it to the log.
     Log(String),
     /// End the node.

@@ -4,7 +4,7 @@
 //! when. Results are kept until the submitter has them. Losing trust ends everything of a peer in the same turn. This
 //! machine's own clients hold slots through the same queue and come first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
@@ -19,8 +19,10 @@ use testmesh_behaviours::work::replay::Replay;
 use super::event::{Action, ClientId, Now, Purpose};
 use super::permits::{Permits, Returned};
 use super::trial::{self, TRIAL};
+use crate::backend::Tier;
 use crate::job::{Exit, Job, JobId, Output};
 use crate::local::run;
+use crate::local::wire::Key;
 use crate::schedule::slots::{self, Refused, Scope, Slots, Submitter};
 
 /// Runs one peer may have open here: a person runs one, sometimes two, builds in turn. One more closes the oldest,
@@ -101,11 +103,15 @@ pub struct Inbound {
     retries: Vec<(NodeKey, RunId, u64, u16)>,
     /// When the slots want to be asked again.
     alarm: Option<Duration>,
+    /// What contains jobs here, for the audit log.
+    tier: Tier,
+    /// Whose runs were refused since they were trusted last: noted once, so that nobody fills the log.
+    turned_away: BTreeSet<NodeKey>,
 }
 
 impl Inbound {
-    /// A node with so many slots and no work.
-    pub fn new(slots: u32) -> Self {
+    /// A node with so many slots, what contains jobs on them, and no work.
+    pub fn new(slots: u32, tier: Tier) -> Self {
         let mut config = slots::Config::new(slots);
         config.longest_expiry = WISH;
         Self {
@@ -117,6 +123,8 @@ impl Inbound {
             permits: Permits::new(slots),
             retries: Vec::new(),
             alarm: None,
+            tier,
+            turned_away: BTreeSet::new(),
         }
     }
 
@@ -159,10 +167,22 @@ impl Inbound {
             let why = Some("too many runs of this machine are open there".to_owned());
             out.push(ready(from, *oldest, why));
         }
+        out.push(note(
+            "job",
+            format!("accepted run={:016x} submitter={} tier={}", open.run.0, Key(from.bytes()), self.tier),
+        ));
         out.push(Action::Prepare { submitter: from, open: Box::new(open.clone()) });
         self.opened += 1;
         self.runs.insert(key, Run { open, stage: Stage::Preparing, number: self.opened, batches: 0 });
         WorkResponse::Done
+    }
+
+    /// A peer that may not submit opens a run.
+    pub fn refuse(&mut self, from: NodeKey, run: RunId, out: &mut Vec<Action>) -> WorkResponse {
+        if self.turned_away.insert(from) {
+            out.push(refused(from, run, "it may not submit"));
+        }
+        WorkResponse::Refused(Refusal::NotTrusted)
     }
 
     /// The inputs of a run are here, or not: its trial comes next.
@@ -178,6 +198,7 @@ impl Inbound {
         match result {
             Ok(()) => run.stage = Stage::Trial { attempts: 0, waits: true },
             Err(why) => {
+                out.push(refused(from, id, &why));
                 run.stage = Stage::Unfit(why.clone());
                 out.push(ready(from, id, Some(why)));
             }
@@ -208,6 +229,7 @@ impl Inbound {
             return;
         }
         let why = trial::judge(&run.open.answer, output).err();
+        out.extend(why.as_ref().map(|why| refused(from, id, why)));
         run.stage = why.clone().map_or(Stage::Ready, Stage::Unfit);
         out.push(ready(from, id, why));
     }
@@ -230,7 +252,9 @@ impl Inbound {
             Stage::Unfit(why) => return WorkResponse::Refused(Refusal::Unable(why.clone())),
         }
         if offer.jobs.iter().any(|job| job.id.sequence == TRIAL) {
-            return WorkResponse::Refused(Refusal::Malformed("a job has the number of trial runs".to_owned()));
+            return WorkResponse::Refused(Refusal::Malformed(
+                "a job has the number of trial runs".to_owned(),
+            ));
         }
         let expires = now.mono + Duration::from_secs(offer.expires.saturating_sub(now.unix));
         let wrap = |job: Job| slots::Offer { id: job.id, expires, payload: Payload::Job(Box::new(job)) };
@@ -282,6 +306,13 @@ impl Inbound {
 
     /// Everything of a peer ends: it is not trusted any more.
     pub fn expelled(&mut self, from: NodeKey, now: Now, out: &mut Vec<Action>) {
+        self.turned_away.remove(&from);
+        let usage = self.usage();
+        let jobs = usage.submitters.iter().find(|(who, ..)| *who == Submitter::Remote(from));
+        if let Some((_, running, queued)) = jobs.filter(|(_, running, queued)| *running > 0 || *queued > 0) {
+            let text = format!("submitter={} running={running} queued={queued}", Key(from.bytes()));
+            out.push(note("kill", text));
+        }
         self.slots.expelled(&from, now.mono);
         self.replay.forget(&from);
         self.flush(now, out);
@@ -505,6 +536,15 @@ impl Inbound {
     }
 }
 
+fn note(what: &'static str, text: String) -> Action {
+    Action::Note { what, text }
+}
+
+/// For the audit log: a run does not run here.
+fn refused(from: NodeKey, run: RunId, why: &str) -> Action {
+    note("job", format!("refused run={:016x} submitter={}: {why}", run.0, Key(from.bytes())))
+}
+
 fn ready(to: NodeKey, run: RunId, why: Option<String>) -> Action {
     Action::SendWork { to, purpose: Purpose::Courtesy, request: WorkRequest::RunReady { run, why } }
 }
@@ -570,7 +610,7 @@ mod tests {
     #[test]
     fn a_trial_is_a_job_on_a_slot_that_waits_while_the_node_is_paused_and_dies_with_trust() {
         let peer = NodeKey::new([2; 32]);
-        let (mut inbound, mut out) = (Inbound::new(1), Vec::new());
+        let (mut inbound, mut out) = (Inbound::new(1, Tier::Contained), Vec::new());
         inbound.pause(true, at(0), &mut out);
         opened(&mut inbound, peer, &mut out);
         inbound.tick(at(500), &mut out);
@@ -590,7 +630,7 @@ mod tests {
     #[test]
     fn a_trial_that_found_no_slot_in_time_is_offered_again() {
         let (peer, other) = (NodeKey::new([2; 32]), NodeKey::new([3; 32]));
-        let (mut inbound, mut out) = (Inbound::new(1), Vec::new());
+        let (mut inbound, mut out) = (Inbound::new(1, Tier::Contained), Vec::new());
         opened(&mut inbound, other, &mut out);
         let first = trial_of(&out).unwrap();
         out.clear();
@@ -599,8 +639,9 @@ mod tests {
             inbound.tick(at(500 * tick), &mut out);
         }
         assert_eq!(trial_of(&out), None);
-        let gives_back =
-            |action: &Action| matches!(action, Action::SendWork { request: WorkRequest::GiveBack { .. }, .. });
+        let gives_back = |action: &Action| {
+            matches!(action, Action::SendWork { request: WorkRequest::GiveBack { .. }, .. })
+        };
         assert!(!out.iter().any(gives_back), "nobody else's business");
         inbound.finished(0, first, good(), at(20_000), &mut out);
         inbound.tick(at(20_500), &mut out);
@@ -616,7 +657,7 @@ mod tests {
     #[test]
     fn results_that_wait_for_company_leave_when_they_are_due_and_not_with_the_next_tick() {
         let (me, peer) = (NodeKey::new([1; 32]), NodeKey::new([2; 32]));
-        let (mut inbound, mut out) = (Inbound::new(1), Vec::new());
+        let (mut inbound, mut out) = (Inbound::new(1, Tier::Contained), Vec::new());
         opened(&mut inbound, peer, &mut out);
         inbound.finished(0, trial_of(&out).unwrap(), good(), at(0), &mut out);
         assert!(told_ready(&out));

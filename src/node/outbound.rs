@@ -420,7 +420,6 @@ impl Member {
         }
         out.push(Action::TellRun(client, RunReply::Unfit { peer, name, why }));
     }
-
 }
 
 /// Whether a client that wants only some peers wants this one.

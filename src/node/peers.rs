@@ -278,6 +278,7 @@ impl Peer {
     pub fn parted(&mut self) {
         self.connection = None;
         self.gives_us = Rights::NONE;
+        self.digest = None;
         self.told = None;
         self.greeting = None;
         self.goodbye = false;

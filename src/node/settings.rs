@@ -1,14 +1,16 @@
 //! What the owner of a node sets, in `config.toml`.
 //!
-//! Read at the start and at `meshctl`'s reload; nothing writes the file after `meshctl setup`. Unknown words and values
-//! out of bounds are errors that name file and line: a mistyped setting must not pass as a default.
+//! Read at the start; `meshctl reload` reads it too, to say what waits for a restart. Nothing writes the file after
+//! `meshctl setup`. Unknown words and values out of bounds are errors that name file and line: a mistyped setting must
+//! not pass as a default.
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use testmesh_behaviours::Multiaddr;
 pub use testmesh_behaviours::address::undialable;
 use testmesh_behaviours::address::unlistenable;
+use testmesh_keys::allowlist::check_label;
 
 /// Bytes of the name of a node, as the mesh allows.
 pub const NAME_MAX: usize = 64;
@@ -22,7 +24,7 @@ pub const SLOTS_MAX: u16 = 1_024;
 pub const DEFAULT_MESH: &str = "default";
 
 /// Settings of a node, with defaults for what the file does not say.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// What this machine calls itself. Not unique.
@@ -106,11 +108,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
 }
 
 fn fault(settings: &Settings) -> Option<(&'static str, String)> {
-    let names = [("name", &settings.name, NAME_MAX), ("mesh", &settings.mesh, MESH_MAX)];
-    for (setting, text, most) in names {
-        if let Some(why) = bad_name(text, most) {
-            return Some((setting, why));
-        }
+    let faults = [("name", bad_own_name(&settings.name)), ("mesh", bad_name(&settings.mesh, MESH_MAX))];
+    if let Some(fault) = faults.into_iter().find_map(|(setting, why)| Some((setting, why?))) {
+        return Some(fault);
     }
     let lists: [(_, _, Fault); 2] =
         [("listen", &settings.listen, unlistenable), ("peers", &settings.peers, undialable)];
@@ -138,6 +138,12 @@ fn bad_address(text: &str, fault: Fault) -> Option<String> {
     }
 }
 
+/// A name is shown to others, written into key files and taken for a label: it must be good for all of that.
+fn bad_own_name(text: &str) -> Option<String> {
+    let why = check_label(text).err().map(|why| format!("{text:?} cannot be used: {why}"));
+    bad_name(text, NAME_MAX).or(why)
+}
+
 fn bad_name(text: &str, most: usize) -> Option<String> {
     if text.is_empty() {
         return Some("is empty".to_owned());
@@ -156,8 +162,8 @@ pub fn fresh(name: Option<&str>, mesh: Option<&str>) -> Result<String, SettingsE
     let own = host_name();
     let name = name.unwrap_or(&own);
     let mesh = mesh.unwrap_or(DEFAULT_MESH);
-    for (what, text, most) in [("name", name, NAME_MAX), ("mesh", mesh, MESH_MAX)] {
-        if let Some(why) = bad_name(text, most) {
+    for (what, why) in [("name", bad_own_name(name)), ("mesh", bad_name(mesh, MESH_MAX))] {
+        if let Some(why) = why {
             return Err(SettingsError::Given { what, why });
         }
     }
@@ -203,7 +209,7 @@ fn host_name() -> String {
     let full = uname.nodename().to_string_lossy();
     let short: String =
         full.split('.').next().unwrap_or("").chars().filter(|char| !char.is_control()).collect();
-    if short.is_empty() || short.len() > NAME_MAX { "node".to_owned() } else { short }
+    if bad_own_name(&short).is_some() { "node".to_owned() } else { short }
 }
 
 #[cfg(test)]
@@ -252,6 +258,8 @@ mod tests {
         insta::assert_snapshot!(check("listen = [\"192.168.1.7:4001\"]"), @r#"/home/config.toml: listen holds "192.168.1.7:4001", which is no multiaddress (invalid multiaddr); one looks like /ip4/192.168.1.7/tcp/4001"#);
         insta::assert_snapshot!(check("peers = [\"/dns4/desk/tcp/4001\"]"), @r#"/home/config.toml: peers holds "/dns4/desk/tcp/4001", which is a host name, and nodes look up none: use /ip4/ or /ip6/"#);
         insta::assert_snapshot!(check("listen = [\"/ip4/10.0.0.1/udp/1/quic-v1\"]"), @r#"/home/config.toml: listen holds "/ip4/10.0.0.1/udp/1/quic-v1", which has no /tcp/ port, and nodes speak nothing else"#);
+        insta::assert_snapshot!(fresh(Some("my  desk"), None).unwrap_err(), @r#"the name "my  desk" cannot be used: a label may not begin with `#`, contain ` #`, or have blanks at its ends or two in a row"#);
+        insta::assert_snapshot!(check("name = \" desk\""), @r#"/home/config.toml: name " desk" cannot be used: a label may not begin with `#`, contain ` #`, or have blanks at its ends or two in a row"#);
         insta::assert_snapshot!(fresh(Some(&"a".repeat(65)), None).unwrap_err(), @"the name has 65 bytes, 64 are allowed");
     }
 }

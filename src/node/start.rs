@@ -59,7 +59,7 @@ pub async fn run(home: &Home, end: impl Future<Output = ()>) -> Result<(), NodeE
     home.make_folders()?;
     let _lock = home.lock()?;
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (kept, keyring, report) = Kept::open(home.keys(), unix)?;
+    let (kept, keyring, report) = Kept::open(home, &settings, unix)?;
     let key = NodeKey::new(*keyring.me().as_bytes());
     let secret = keyring.identity().secret_bytes();
     // What is refused from outside, such as a port in use, before anybody finds a socket and takes the node for running.

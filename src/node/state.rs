@@ -14,6 +14,8 @@ use testmesh_behaviours::status::hello::{Hello, HelloRequest, HelloResponse, Pla
 use testmesh_behaviours::status::wire::{ADDRESSES_MAX, Load, StatusRequest, StatusResponse, Trusted};
 use testmesh_behaviours::work::message::{Refusal, WorkRequest, WorkResponse};
 use testmesh_behaviours::work::offer::{OfferError, SignedOffer};
+use testmesh_keys::allowlist::Allowlist;
+use testmesh_keys::policy::Policy;
 
 use super::clients::Clients;
 use super::event::{Action, Client, ClientId, Event, Judgement, Now, Purpose, ReplyTo};
@@ -92,6 +94,8 @@ pub struct State {
     /// Why something that holds in memory is not on the disk, and when that was last tried.
     pub(super) unwritten: Option<String>,
     caught_up: Duration,
+    /// Why a list that the owner edited cannot be read; what was read before is in force.
+    pub(super) unreadable: Option<String>,
     /// Whom the network bars.
     blocked: BTreeSet<NodeKey>,
     /// Who asked for the change of this turn, and trust before it.
@@ -132,7 +136,7 @@ impl State {
     /// A node that has just started with what its store held.
     pub fn new(about: About, trust: Trust) -> Self {
         Self {
-            inbound: Inbound::new(about.slots),
+            inbound: Inbound::new(about.slots, about.tier),
             about,
             trust,
             peers: Peers::default(),
@@ -143,6 +147,7 @@ impl State {
             decided: Now { mono: Duration::ZERO, unix: 0 },
             unwritten: None,
             caught_up: Duration::ZERO,
+            unreadable: None,
             blocked: BTreeSet::new(),
             undo: None,
             out: Vec::new(),
@@ -185,11 +190,7 @@ impl State {
             }
             Event::Client { client, request } => self.client(client, request, now),
             Event::ClientGone(id) => self.client_gone(id, now),
-            Event::Edited(edited) => {
-                let (allowlist, policy) = *edited;
-                let change = self.trust.reload(allowlist, policy, now.unix);
-                self.apply(change, None, now);
-            }
+            Event::Edited(edited) => self.edited(edited, now),
             Event::Tick => self.tick(now),
             Event::Due => self.inbound.wake(now, &mut self.out),
             Event::Stop => self.out.push(Action::Stop),
@@ -220,6 +221,17 @@ impl State {
         self.apply(change, None, now);
         self.trust.trusted().into_iter().for_each(|(key, _)| self.out.push(Action::Admit(key)));
         std::mem::take(&mut self.out)
+    }
+
+    /// Lists that were edited by hand. One that cannot be read changes nothing, and is complained of until it can.
+    fn edited(&mut self, edited: Result<Box<(Allowlist, Policy)>, String>, now: Now) {
+        self.unreadable = edited.as_ref().err().cloned();
+        self.clients.changed(Topic::Status);
+        let Ok(edited) = edited else { return };
+        let (allowlist, policy) = *edited;
+        let change = self.trust.reload(allowlist, policy, now.unix);
+        self.clients.changed(Topic::Trust);
+        self.apply(change, None, now);
     }
 
     fn meet(&mut self, key: NodeKey, now: Now) -> &mut Peer {
@@ -506,6 +518,9 @@ impl State {
             self.out.push(Action::Expel(*key));
             self.trust_lost(*key, now);
         }
+        for key in &change.altered {
+            self.right_lost(*key, now);
+        }
         for key in &change.gained {
             self.out.push(Action::Admit(*key));
         }
@@ -663,6 +678,7 @@ impl State {
             // A trial runs a program, too. It is asked again.
             WorkRequest::RunOpen(_) if submits && !reconciled => WorkResponse::Refused(Refusal::Full),
             WorkRequest::RunOpen(open) if submits => self.inbound.open(from, open, now, out),
+            WorkRequest::RunOpen(open) => self.inbound.refuse(from, open.run, out),
             WorkRequest::Offer(signed) if submits => self.offer(from, &signed, now),
             WorkRequest::Cancel { run, which } if submits => {
                 self.inbound.cancel(from, run, &which, now, out);
@@ -750,6 +766,17 @@ impl State {
         self.clients.gone(client);
     }
 
+    /// What a right that is gone allowed ends, though another is left.
+    fn right_lost(&mut self, key: NodeKey, now: Now) {
+        let given = self.trust.given(&key);
+        if !given.has(Rights::SUBMIT) {
+            self.inbound.expelled(key, now, &mut self.out);
+        }
+        if !given.has(Rights::WORK) {
+            self.outbound.gone(key, true, false, &mut self.out);
+        }
+    }
+
     fn trust_lost(&mut self, key: NodeKey, now: Now) {
         self.inbound.expelled(key, now, &mut self.out);
         self.outbound.gone(key, true, false, &mut self.out);
@@ -766,3 +793,6 @@ fn slowness(own: u32, peer: u32) -> u32 {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod jobs;

@@ -32,8 +32,7 @@ pub fn judge(answer: &[u8], output: &Output) -> Result<(), String> {
         Exit::Ended(Status::Code(0)) if output.stdout.bytes == answer => Ok(()),
         Exit::NotStarted(why) | Exit::Lost(why) => Err(why.clone()),
         Exit::Ended(status) => {
-            let text =
-                |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(SAID).collect::<String>();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(SAID).collect::<String>();
             let said = [text(&output.stderr.bytes), text(&output.stdout.bytes)].concat();
             let how = match status {
                 Status::Code(code) => format!("exit code {code}"),

@@ -9,6 +9,7 @@ use testmesh_behaviours::id::{Digest, NodeKey, StatementId};
 use testmesh_behaviours::status::hello::{REVOCATION_BYTES_MAX, REVOCATIONS_MAX, Rights};
 use testmesh_behaviours::status::wire::{PAGE_MAX, STATEMENT_BYTES_MAX, Trusted, VectorEntry};
 use testmesh_keys::allowlist::Allowlist;
+use testmesh_keys::audit::AuditEvent;
 use testmesh_keys::closure::Why;
 use testmesh_keys::key::PublicKey;
 use testmesh_keys::keyring::{self, Audience, CommandError, Item, Keyring, Refused, RightsChange};
@@ -148,6 +149,28 @@ impl Trust {
             _ => {}
         }
         (Taken::Judged(judgement), change)
+    }
+
+    /// Takes the certificate of a retired key from the owner of this machine. Returns whose it was.
+    ///
+    /// # Errors
+    /// In words: other bytes than a retirement's, a bad signature, no room. Nothing changed then.
+    pub fn hand_in(&mut self, bytes: &[u8], now: u64) -> Result<(PublicKey, Change), String> {
+        let unverified = statement::Unverified::decode(bytes).map_err(|error| error.to_string())?;
+        let statement::Statement::Retire(retire) = unverified.statement() else {
+            return Err("this is a statement, but none that ends a key".to_owned());
+        };
+        let key = retire.key;
+        let received = self.keyring.receive(bytes, None, now).map_err(|error| error.to_string())?;
+        let mut change = changed(received.change);
+        if received.new {
+            change.news.push(News { bytes: bytes.to_vec(), revocation: true });
+            // A key that does not matter here yet changes nothing, and is not noted by itself.
+            if change.persist.audit.is_empty() {
+                change.persist.audit.push(AuditEvent::Retired(key));
+            }
+        }
+        Ok((key, change))
     }
 
     fn take(&mut self, bytes: &[u8], from: NodeKey, now: u64) -> (Judgement, Change) {

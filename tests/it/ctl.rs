@@ -241,6 +241,11 @@ fn what_is_refused_says_why_and_changes_nothing() {
     ");
     assert!(ann.fails(1, &["approve", &ann.key_file()]).contains("is the key of this node"));
     assert!(ann.fails(2, &["approve", "missing.key"]).contains("does not exist"));
+    assert!(ann.fails(2, &["approve", "./"]).contains("is a folder"));
+    assert!(ann.fails(1, &["approve", "/dev/null"]).contains("the file is empty"));
+    assert!(ann.fails(1, &["revoke", ""]).contains("the name is empty"));
+    let own = ann.json(&["key", "show"])["key"].as_str().unwrap().to_owned();
+    assert!(ann.fails(1, &["why", &own]).contains("this machine itself"));
     assert!(ann.fails(2, &["block", "ed25519:abc"]).contains("is no key"));
     let odd = ann.folder.path().join("odd.key");
     std::fs::write(&odd, "-----BEGIN PRIVATE KEY-----\n").unwrap();
@@ -320,4 +325,179 @@ fn a_node_that_cannot_start_says_why() {
       |         ^^^^^^
     invalid type: string "many", expected u16
     "#);
+}
+
+/// What the owner of a machine calls those approved there.
+fn labels(machine: &Machine) -> Vec<String> {
+    let trust = machine.json(&["trust"]);
+    let roots = trust["roots"].as_array().unwrap().iter();
+    roots.map(|root| root["who"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn edit(file: &Path, change: impl Fn(String) -> String) {
+    std::fs::write(file, change(std::fs::read_to_string(file).unwrap())).unwrap();
+}
+
+#[test]
+fn an_allowlist_edited_by_hand_is_in_force_at_once_and_never_written_over() {
+    let (ann, bob) = pair();
+    ann.until(mutual(1));
+    let list = ann.home().join("allowlist");
+    let line = |text: &str| text.lines().find(|line| line.starts_with("ed25519:")).unwrap().to_owned();
+    let bobs = line(&std::fs::read_to_string(&list).unwrap());
+
+    // A line taken out takes trust away without a word to the node, and no command brings it back.
+    edit(&list, |text| text.replace(&bobs, "# bob is on holiday"));
+    ann.until(mutual(0));
+    assert!(ann.ok(&["logs"]).contains("was edited, and read again"));
+    let noisy = Machine::new("noisy");
+    ann.ok(&["approve", &noisy.key_file()]);
+    let text = std::fs::read_to_string(&list).unwrap();
+    assert!(text.contains("# bob is on holiday\n") && !text.contains(&bobs), "{text}");
+
+    // What cannot be read changes nothing, is complained of, and is not written over.
+    edit(&list, |text| format!("{text}{bobs}\nnonsense\n"));
+    let complaint = |status: &Value| status["warnings"].to_string().contains("before the last edit");
+    let status = ann.until(complaint);
+    assert!(status["warnings"].to_string().contains("a key begins with"), "{status}");
+    let broken = std::fs::read_to_string(&list).unwrap();
+    let refused = ann.fails(1, &["approve", &bob.key_file()]);
+    assert!(
+        refused.contains("edited by another hand") && refused.contains("nothing was changed"),
+        "{refused}"
+    );
+    assert!(ann.fails(1, &["reload"]).contains("a key begins with"));
+    assert_eq!(std::fs::read_to_string(&list).unwrap(), broken);
+    assert_eq!(labels(&ann), ["noisy"]);
+    ann.ok(&["block", "noisy"]);
+
+    edit(&list, |text| text.replace("nonsense\n", ""));
+    ann.until(|status| !complaint(status));
+    introduce(&bob, &ann);
+    ann.until(mutual(1));
+}
+
+#[test]
+fn a_reload_checks_the_settings_and_says_what_waits() {
+    let machine = Machine::new("desk");
+    machine.ok(&["start"]);
+    insta::assert_snapshot!(machine.run(&["reload"]).err, @"the allowlist was read again and is in force; the settings can be used");
+    let settings = machine.home().join("config.toml");
+    edit(&settings, |text| text.replace("slots = 1", "slots = 2").replace("\"it\"", "\"other\""));
+    insta::assert_snapshot!(machine.run(&["reload"]).err, @"
+    the allowlist was read again and is in force; the settings can be used
+    meshctl: warning: changed, and in force after `meshctl restart`: mesh, slots
+    ");
+    edit(&settings, |text| format!("{text}slots = 3\n"));
+    let said = machine.fails(1, &["reload"]);
+    assert!(said.contains("the settings cannot be used") && said.contains("slots"), "{said}");
+    machine.ok(&["stop"]);
+}
+
+#[test]
+fn a_key_is_ended_by_its_certificate_on_another_machine() {
+    let (ann, bob) = pair();
+    ann.until(mutual(1));
+    let certificate = bob.home().join("retire.cert");
+    let certificate = certificate.to_str().unwrap();
+    assert!(ann.fails(1, &["retire", "--certificate", certificate]).contains("--yes"));
+    assert!(
+        ann.fails(1, &["retire", "--certificate", &bob.key_file(), "--yes"])
+            .contains("no retirement certificate")
+    );
+    assert!(ann.fails(2, &["retire", "--certificate", "/", "--yes"]).contains("is a folder"));
+    assert!(ann.fails(2, &["retire", "--certificate", "gone", "--yes"]).contains("does not exist"));
+    let done = ann.json(&["retire", "--certificate", certificate, "--yes"]);
+    assert_eq!((&done["outcome"], &done["lost"][0]["who"]["name"]), (&"done".into(), &"bob".into()));
+    assert!(ann.ok(&["why", "bob"]).contains("not trusted: retired"));
+    assert_eq!(ann.json(&["retire", "--certificate", certificate, "--yes"])["outcome"], "unchanged");
+    assert!(ann.fails(1, &["approve", &bob.key_file()]).contains("retired itself"));
+    // Bob is told, and says so.
+    let status = bob.until(|status| status["warnings"].to_string().contains("key has ended"));
+    assert_eq!(status["mutual"], 0);
+}
+
+#[test]
+fn a_denial_is_overridden_by_its_name_only() {
+    let (ann, bob) = pair();
+    ann.until(mutual(1));
+    ann.ok(&["revoke", "bob"]);
+    let id = ann.json(&["why", "bob"])["denials"][0]["id"].as_str().unwrap().to_owned();
+    for vague in ["", &id[..1], &id[..7]] {
+        let said = ann.fails(1, &["approve", &bob.key_file(), "--yes", "--despite", vague]);
+        assert!(said.contains("too short for a denial"), "{said}");
+    }
+    assert!(
+        ann.fails(1, &["approve", &bob.key_file(), "--despite", "aaaaaaaaaaaa"])
+            .contains("no denial of this key")
+    );
+    assert!(ann.ok(&["why", "bob"]).contains("not trusted: denied"));
+    ann.ok(&["approve", &bob.key_file(), "--despite", &id]);
+}
+
+#[test]
+fn a_label_stays_and_nobody_can_take_it() {
+    let (ann, bob) = pair();
+    ann.ok(&["approve", &bob.key_file(), "--label", "rack"]);
+    assert_eq!(labels(&ann), ["rack"]);
+    ann.ok(&["approve", &bob.key_file(), "--depth", "1"]);
+    assert_eq!(labels(&ann), ["rack"], "an approval without a label keeps the one there is");
+
+    // A stranger by the name of a label: the label is meant.
+    let mallet = Machine::bare("rack").set_up();
+    mallet.ok(&["start"]);
+    introduce(&mallet, &ann);
+    ann.until(|status| status["peers"].to_string().contains("\"name\":\"rack\",\"label\":null"));
+    let key = ann.json(&["trust"])["roots"][0]["who"]["key"].clone();
+    assert_eq!(ann.json(&["why", "rack"])["who"]["key"], key);
+    assert!(ann.ok(&["block", mallet.json(&["key", "show"])["key"].as_str().unwrap()]).contains("\"rack\""));
+    let done = ann.json(&["revoke", "rack"]);
+    assert_eq!((&done["who"]["key"], &done["who"]["origin"]), (&key, &"yours".into()));
+    insta::assert_snapshot!(ann.fails(1, &["why", "ann"]), @"
+    meshctl: error: that is this machine itself
+    hint: `meshctl status` shows it
+    ");
+}
+
+#[test]
+fn a_changed_audit_log_fails_and_has_no_head() {
+    let machine = Machine::new("desk");
+    let friend = Machine::new("friend");
+    machine.ok(&["start"]);
+    machine.ok(&["approve", &friend.key_file()]);
+    let head = machine.ok(&["audit", "--head"]);
+    assert!(machine.ok(&["audit"]).lines().last().unwrap().starts_with(head.trim_end()));
+    let log = machine.home().join("audit.log");
+    let whole = std::fs::read_to_string(&log).unwrap();
+    edit(&log, |text| text.replacen("approved", "abhorred", 1));
+    assert!(machine.fails(1, &["audit"]).contains("was changed after it was written"));
+    let done = machine.run(&["audit", "--head"]);
+    assert_eq!((done.code, done.out.as_str()), (Some(1), ""));
+    // Lines taken from the end follow from each other; the node knows what it wrote.
+    let cut: String = whole.lines().take(1).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&log, cut).unwrap();
+    assert!(machine.fails(1, &["audit"]).contains("does not end with what this node wrote last"));
+}
+
+#[test]
+fn a_lost_store_is_shown_and_restored() {
+    let (ann, bob) = pair();
+    ann.until(mutual(1));
+    insta::assert_snapshot!(ann.ok(&["recover"]), @"Nothing was lost: what the allowlist says is published.");
+    ann.ok(&["stop"]);
+    for name in ["statements.log", "allowlist"] {
+        std::fs::remove_file(ann.home().join(name)).unwrap();
+    }
+    ann.ok(&["start"]);
+    assert!(ann.ok(&["recover"]).contains("Nothing came back yet"));
+    assert!(ann.ok(&["status"]).contains("`meshctl recover` shows what came back"));
+    assert!(ann.fails(1, &["recover", "--restore"]).contains("no snapshot of this node's key"));
+    // Bob still trusts ann: one approval brings back what ann published.
+    ann.ok(&["approve", &bob.key_file(), "--label", "bob"]);
+    introduce(&bob, &ann);
+    ann.until(mutual(1));
+    ann.until(|_| ann.json(&["recover"])["snapshot"].is_object());
+    ann.ok(&["recover", "--restore"]);
+    assert_eq!(ann.json(&["status"])["recovery"], "no");
+    assert_eq!(labels(&ann), ["bob"]);
 }

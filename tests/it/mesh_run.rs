@@ -84,8 +84,10 @@ impl Run {
     /// The folder of this run's mesh.
     fn lab(&self) -> Option<PathBuf> {
         let name = self.lab_name();
-        let mut folders = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten().map(|entry| entry.path());
-        let is = |folder: &PathBuf| folder.file_name().is_some_and(|it| it.to_string_lossy().starts_with(&name));
+        let mut folders =
+            std::fs::read_dir(std::env::temp_dir()).unwrap().flatten().map(|entry| entry.path());
+        let is =
+            |folder: &PathBuf| folder.file_name().is_some_and(|it| it.to_string_lossy().starts_with(&name));
         folders.find(is)
     }
 

@@ -8,6 +8,7 @@ use testmesh_behaviours::status::hello::{HelloRequest, Rights};
 use testmesh_behaviours::status::wire::StatusRequest;
 use testmesh_behaviours::work::message::{RunId, WorkRequest};
 
+use crate::gossip::announce_until;
 use crate::support::{
     address, befriend, config, connect, guarded, hello, key, listening, name, nodes, outcome, until,
 };
@@ -29,29 +30,86 @@ async fn all_protocols(nodes: &mut [Network]) -> [Result<(), Failure>; 4] {
     [said, asked, sent, opened]
 }
 
-#[tokio::test]
-async fn strangers_may_say_hello_only() {
-    guarded(async {
-        let mut nodes = nodes(2).await;
-        connect(&mut nodes, 0, 1).await;
-        let refused = Err(Failure::NotTrusted);
-        let expected = [Ok(()), refused.clone(), refused.clone(), refused];
-        assert_eq!(all_protocols(&mut nodes).await, expected);
-    })
-    .await;
+/// What two connected nodes are to each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Relation {
+    /// Neither trusts the other.
+    Stranger,
+    /// Node 0 approved node 1, which has not answered that.
+    Pending,
+    /// Node 1 approved node 0, which has not answered that.
+    Awaited,
+    /// They trusted each other until node 1 learned of a denial; node 0 has not.
+    Denied,
+    /// They trust each other, node 1 at the end of a path: its vouches count for nothing, its work does.
+    Leaf,
+    /// They trust each other.
+    Trusted,
 }
 
+impl Relation {
+    const ALL: [Self; 6] =
+        [Self::Stranger, Self::Pending, Self::Awaited, Self::Denied, Self::Leaf, Self::Trusted];
+
+    /// Does what the state of each node would have its network do.
+    async fn enter(self, nodes: &mut [Network]) {
+        match self {
+            Self::Stranger => {}
+            Self::Pending => nodes[0].admit(name(2)),
+            Self::Awaited => nodes[1].admit(name(1)),
+            // How far a vouch carries is a matter of the closure: who is in it has every protocol.
+            Self::Leaf | Self::Trusted => befriend(nodes, 0, 1).await,
+            Self::Denied => {
+                befriend(nodes, 0, 1).await;
+                nodes[1].expel(name(1));
+                let parted = |index, event: &Event| index == 0 && matches!(event, Event::Disconnected { .. });
+                until(nodes, |index, _, event| parted(index, event).then_some(())).await;
+                connect(nodes, 0, 1).await;
+            }
+        }
+    }
+
+    /// What everything but a hello meets.
+    fn refusal(self) -> Option<Failure> {
+        match self {
+            Self::Stranger | Self::Awaited => Some(Failure::NotTrusted),
+            Self::Pending | Self::Denied => Some(Failure::NotAdmitted),
+            Self::Leaf | Self::Trusted => None,
+        }
+    }
+}
+
+/// The matrix: hello, status, work, blobs and gossip with each relation.
 #[tokio::test]
-async fn one_sided_trust_opens_nothing_on_the_other_side() {
-    guarded(async {
-        let mut nodes = nodes(2).await;
-        connect(&mut nodes, 0, 1).await;
-        nodes[0].admit(name(2));
-        let refused = Err(Failure::NotAdmitted);
-        let expected = [Ok(()), refused.clone(), refused.clone(), refused];
-        assert_eq!(all_protocols(&mut nodes).await, expected);
+async fn every_relation_opens_its_protocols_and_no_other() {
+    for relation in Relation::ALL {
+        guarded(async {
+            let mut nodes = nodes(2).await;
+            connect(&mut nodes, 0, 1).await;
+            relation.enter(&mut nodes).await;
+            let others = relation.refusal().map_or(Ok(()), Err);
+            let expected = [Ok(()), others.clone(), others.clone(), others];
+            assert_eq!(all_protocols(&mut nodes).await, expected, "{relation:?}");
+            if relation.refusal().is_none() {
+                assert_eq!(announce_until(&mut nodes, 1).await, [(1, name(1))], "{relation:?}");
+            } else {
+                assert!(!hears_before_a_hello(&mut nodes).await, "{relation:?} was told by gossip");
+            }
+        })
+        .await;
+    }
+}
+
+/// Whether node 1 is told what node 0 announces before the answer to a hello that was said after it.
+async fn hears_before_a_hello(nodes: &mut [Network]) -> bool {
+    nodes[0].announce(b"announcement".to_vec()).unwrap();
+    let said = nodes[0].say_hello(name(2), HelloRequest::FetchRevocations { after: None });
+    until(nodes, |index, _, event| match event {
+        Event::Gossip { .. } if index == 1 => Some(true),
+        Event::HelloAnswer { id, .. } if *id == said => Some(false),
+        _ => None,
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

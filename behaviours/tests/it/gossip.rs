@@ -10,7 +10,7 @@ use testmesh_behaviours::status::hello::HelloRequest;
 use crate::support::{answer, befriend, connect, guarded, name, nodes, outcome, until};
 
 /// Node 0 announces until node `at` was told, which `judge` does not stop; who else was told what by whom.
-async fn announce_until(nodes: &mut [Network], at: usize) -> Vec<(usize, libp2p::PeerId)> {
+pub(crate) async fn announce_until(nodes: &mut [Network], at: usize) -> Vec<(usize, libp2p::PeerId)> {
     let mut told = Vec::new();
     let mut again = tokio::time::interval(Duration::from_millis(50));
     let mut number = 0u32;

@@ -61,7 +61,11 @@ pub enum CommandError {
     #[error("the denials of {0} are not voided here")]
     NotVoid(PublicKey),
     /// Denied, and the denials were not named.
-    #[error("{key} is denied by {} statement(s); hint: look at them with `why`, then `--despite` each", denials.len())]
+    #[error(
+        "{key} is denied{}; hint: `meshctl why {key}` shows by whom and why; who knows better adds{}",
+        times(denials),
+        despite(denials)
+    )]
     Denied {
         /// Whom.
         key: PublicKey,
@@ -446,6 +450,14 @@ impl Keyring {
     fn not_me(&self, key: &PublicKey) -> Result<(), CommandError> {
         if *key == self.me() { Err(CommandError::OwnKey(*key)) } else { Ok(()) }
     }
+}
+
+fn times(denials: &[Denial]) -> String {
+    if denials.len() == 1 { String::new() } else { format!(" {} times", denials.len()) }
+}
+
+fn despite(denials: &[Denial]) -> String {
+    denials.iter().map(|denial| format!(" --despite {}", denial.id.short())).collect()
 }
 
 fn check_note(note: &str) -> Result<(), CommandError> {

@@ -18,19 +18,62 @@ pub(super) const FILE_MODE: u32 = 0o600;
 /// Mode of a home.
 pub(super) const DIR_MODE: u32 = 0o700;
 
-/// Bytes that may still be written; `None` is no bound but the disk's.
+/// What may still reach the disk.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Room(pub(super) Option<u64>);
+pub(super) struct Room {
+    /// Bytes, or steps where it is fatal; `None` is no bound but the disk's.
+    left: Option<u64>,
+    /// Whether whoever writes is dead at the bound: nothing is put back then. Each half of a write is a step, and so is
+    /// a file made, renamed, cut or removed.
+    fatal: bool,
+}
 
 impl Room {
+    pub(super) const fn of(left: Option<u64>) -> Self {
+        Self { left, fatal: false }
+    }
+
+    pub(super) const fn life(left: u64) -> Self {
+        Self { left: Some(left), fatal: true }
+    }
+
+    /// How many of so many bytes may be written, which count as written then.
+    fn allow(&mut self, bytes: usize) -> usize {
+        let Some(left) = &mut self.left else { return bytes };
+        let (allowed, cost) = match *left {
+            0 if self.fatal => (0, 0),
+            1 if self.fatal => (bytes / 2, 1),
+            _ if self.fatal => (bytes, 2),
+            room => {
+                let allowed = usize::try_from(room).unwrap_or(usize::MAX).min(bytes);
+                (allowed, u64::try_from(allowed).unwrap_or(room))
+            }
+        };
+        *left -= cost;
+        allowed
+    }
+
+    /// Before anything but a write: a file made, renamed, cut or removed.
+    fn step(&mut self, path: &Path) -> Result<(), StoreError> {
+        match &mut self.left {
+            Some(left) if self.fatal => {
+                *left = left.checked_sub(1).ok_or_else(|| StoreError::Full { path: path.to_owned() })?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Renames a file.
+    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> Result<(), StoreError> {
+        self.step(from)?;
+        Ok(fs_err::rename(from, to)?)
+    }
+
     /// Writes all of it, or what there is room for and then fails.
     fn write(&mut self, file: &mut File, bytes: &[u8]) -> Result<(), StoreError> {
         let path = file.path().to_owned();
-        let allowed =
-            self.0.map_or(bytes.len(), |room| usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len()));
-        if let Some(room) = &mut self.0 {
-            *room -= u64::try_from(allowed).unwrap_or(*room);
-        }
+        let allowed = self.allow(bytes.len());
         let part = bytes.get(..allowed).unwrap_or(bytes);
         file.write_all(part).map_err(|error| full_or_io(error, &path))?;
         if part.len() < bytes.len() { Err(StoreError::Full { path }) } else { Ok(()) }
@@ -106,17 +149,47 @@ fn is_link(path: &Path) -> bool {
 
 /// Reads a private file whole, but no more than `max` bytes and one; `None` where it does not exist.
 pub(super) fn read_private(path: &Path, max: usize) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(file) = open_private(path, OpenOptions::new().read(true))? else { return Ok(None) };
-    let mut bytes = Vec::new();
-    file.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    Ok(read_marked(path, max)?.map(|(bytes, _)| bytes))
 }
 
-/// As [`read_private`], as text.
-pub(super) fn read_text(path: &Path, max: usize) -> Result<Option<String>, StoreError> {
-    let Some(bytes) = read_private(path, max)? else { return Ok(None) };
+fn read_marked(path: &Path, max: usize) -> Result<Option<(Vec<u8>, Mark)>, StoreError> {
+    let Some(file) = open_private(path, OpenOptions::new().read(true))? else { return Ok(None) };
+    // Before it is read: what is written meanwhile makes another mark.
+    let mark = Mark::of(&file.metadata()?);
+    let mut bytes = Vec::new();
+    file.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(Some((bytes, mark)))
+}
+
+/// As [`read_private`], as text, with the mark of what was read.
+pub(super) fn read_text(path: &Path, max: usize) -> Result<Option<(String, Mark)>, StoreError> {
+    let Some((bytes, mark)) = read_marked(path, max)? else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|_| StoreError::NotText { path: path.to_owned() })?;
-    Ok(Some(text))
+    Ok(Some((text, mark)))
+}
+
+/// What tells one content of a file from the next without reading it: a file edited in place has another time or
+/// length, one put in its place another inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    inode: (u64, u64),
+    len: u64,
+    modified: (i64, i64),
+}
+
+impl Mark {
+    pub(super) fn of(found: &std::fs::Metadata) -> Self {
+        Self {
+            inode: (found.dev(), found.ino()),
+            len: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+
+    /// Of the file that is there now; `None` where there is none, or it cannot be looked at.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        fs_err::symlink_metadata(path).ok().map(|found| Self::of(&found))
+    }
 }
 
 /// A whole new content beside its file, on the disk but not in force.
@@ -132,6 +205,7 @@ impl Staged {
         let mut name = path.as_os_str().to_owned();
         name.push(STAGED_SUFFIX);
         let beside = PathBuf::from(name);
+        room.step(&beside)?;
         remove_if_there(&beside)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(FILE_MODE);
@@ -140,7 +214,7 @@ impl Staged {
         match staged.fill(bytes, room) {
             Ok(()) => Ok(staged),
             Err(error) => {
-                staged.discard();
+                staged.discard(room);
                 Err(error)
             }
         }
@@ -153,8 +227,8 @@ impl Staged {
     }
 
     /// Puts it in force in one step; the folder must be synced after.
-    pub(super) fn commit(self) -> Result<File, StoreError> {
-        fs_err::rename(self.file.path(), &self.path)?;
+    pub(super) fn commit(self, room: &mut Room) -> Result<File, StoreError> {
+        room.rename(self.file.path(), &self.path)?;
         let (file, _) = self.file.into_parts();
         Ok(File::from_parts(file, self.path))
     }
@@ -162,7 +236,7 @@ impl Staged {
     /// Puts it in force only if no such file is there yet; says whether it did.
     pub(super) fn commit_new(self) -> Result<bool, StoreError> {
         let linked = fs_err::hard_link(self.file.path(), &self.path);
-        self.discard();
+        self.discard(&mut Room::default());
         match linked {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -171,8 +245,10 @@ impl Staged {
     }
 
     /// Takes it away again. What cannot be removed now is removed when the home is opened next.
-    pub(super) fn discard(self) {
-        let _ = fs_err::remove_file(self.file.path());
+    pub(super) fn discard(self, room: &mut Room) {
+        if room.step(&self.path).is_ok() {
+            let _ = fs_err::remove_file(self.file.path());
+        }
     }
 }
 
@@ -237,13 +313,14 @@ impl Appender {
         if written.is_ok() {
             self.len += u64::try_from(bytes.len()).unwrap_or(0);
         } else {
-            self.cut_to(before)?;
+            self.cut_to(before, room)?;
         }
         written
     }
 
     /// Takes back what was appended behind `len`.
-    pub(super) fn cut_to(&mut self, len: u64) -> Result<(), StoreError> {
+    pub(super) fn cut_to(&mut self, len: u64, room: &mut Room) -> Result<(), StoreError> {
+        room.step(self.file.path())?;
         self.file.set_len(len)?;
         self.file.seek(SeekFrom::Start(len))?;
         self.len = len;

@@ -96,6 +96,12 @@ pub enum StoreError {
         /// The line and what is wrong.
         source: AllowlistError,
     },
+    /// A list that is not the one last read: to write it would undo what was edited.
+    #[error("{} was edited by another hand and is not read yet: nothing was changed; hint: `meshctl status` says whether it can be read", path.display())]
+    Edited {
+        /// The file.
+        path: PathBuf,
+    },
     /// The policy cannot be read.
     #[error("{}: {source}", path.display())]
     Policy {

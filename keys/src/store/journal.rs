@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::{AUDIT_LOG, AUDIT_OLD};
 
 /// Bytes of one file; the one before it is kept, older ones are not. About 100,000 events each.
-pub(super) const MAX_JOURNAL: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_JOURNAL: u64 = if cfg!(test) { 1024 } else { 16 * 1024 * 1024 };
 
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -33,11 +33,8 @@ impl Journal {
     pub(super) fn open(home: &Path) -> Result<(Self, Found), StoreError> {
         let path = home.join(AUDIT_LOG);
         let text = match disk::read_text(&path, usize::MAX)? {
-            Some(text) => text,
-            None => {
-                Staged::write(&path, b"", &mut Room::default())?.commit()?;
-                String::new()
-            }
+            Some((text, _)) => text,
+            None => begin_anew(home)?,
         };
         let whole = text.rfind('\n').map_or(0, |at| at + 1);
         let (kept, torn) = text.split_at_checked(whole).unwrap_or((&text, ""));
@@ -61,8 +58,8 @@ impl Journal {
     }
 
     /// Takes back what was appended since a mark.
-    pub(super) fn back_to(&mut self, (len, head): (u64, Head)) -> Result<(), StoreError> {
-        self.file.cut_to(len)?;
+    pub(super) fn back_to(&mut self, (len, head): (u64, Head), room: &mut Room) -> Result<(), StoreError> {
+        self.file.cut_to(len, room)?;
         self.head = head;
         Ok(())
     }
@@ -94,10 +91,54 @@ impl Journal {
         let path = self.home.join(AUDIT_LOG);
         let first = format!("{}\n", self.head.continuation());
         let staged = Staged::write(&path, first.as_bytes(), room)?;
-        fs_err::rename(&path, self.home.join(AUDIT_OLD))?;
-        let file = staged.commit()?;
+        room.rename(&path, &self.home.join(AUDIT_OLD))?;
+        let file = staged.commit(room)?;
         disk::sync_dir(&self.home)?;
         self.file = Appender::from_file(file, u64::try_from(first.len()).unwrap_or(0))?;
         Ok(())
+    }
+}
+
+/// A log where there is none: it continues the one before it, which a kill in the middle of a rotation leaves alone.
+fn begin_anew(home: &Path) -> Result<String, StoreError> {
+    let older = disk::read_text(&home.join(AUDIT_OLD), usize::MAX)?;
+    let head = older.map(|(older, _)| audit::verify(&older).unwrap_or_else(|_| Head::of_last_line(&older)));
+    let first = head.map_or_else(String::new, |head| format!("{}\n", head.continuation()));
+    let mut room = Room::default();
+    Staged::write(&home.join(AUDIT_LOG), first.as_bytes(), &mut room)?.commit(&mut room)?;
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::verify_audit;
+
+    /// A full log, in a folder of its own.
+    fn full() -> (tempfile::TempDir, Journal) {
+        let home = tempfile::tempdir().expect("a folder");
+        let (mut journal, _) = Journal::open(home.path()).expect("a log");
+        let events = vec![AuditEvent::Reloaded; 20];
+        journal.append(&events, 0, &mut Room::default()).expect("room");
+        (home, journal)
+    }
+
+    #[test]
+    fn a_kill_in_the_middle_of_a_rotation_breaks_no_chain() {
+        for life in 0.. {
+            let (home, mut journal) = full();
+            let head = journal.head.clone();
+            let done = journal.rotate(&mut Room::life(life)).is_ok();
+            drop(journal);
+            disk::remove_staged(&home.path().join(AUDIT_LOG)).expect("removed");
+            let (mut journal, found) = Journal::open(home.path()).expect("a log");
+            assert!(found.broken.is_none() && journal.head == head, "{life}");
+            journal.append(&[AuditEvent::Reloaded], 1, &mut Room::default()).expect("room");
+            assert_eq!(verify_audit(home.path()).expect("whole"), journal.head, "{life}");
+            if done {
+                assert!(home.path().join(AUDIT_OLD).exists() && life > 3);
+                return;
+            }
+        }
     }
 }

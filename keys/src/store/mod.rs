@@ -9,6 +9,7 @@
 //! audit.log(.1)   chained lines                        appended
 //! lock            held while a process has the home open
 //! ```
+//! A list that was edited by hand is read before it is written again, so that no edit is lost.
 //! Unreadable is an error, never "empty". A torn end of a log is cut, damage before its end is refused. A write that
 //! fails for want of room leaves every file as it was.
 
@@ -30,7 +31,7 @@ use crate::key::PublicKey;
 use crate::keyring::{Change, Keyring, Record, Recovery, Seed};
 use crate::policy::{self, Policy};
 
-use self::disk::{Appender, Room, Staged};
+use self::disk::{Appender, Mark, Room, Staged};
 use self::journal::Journal;
 
 pub use self::error::StoreError;
@@ -61,12 +62,29 @@ const MAX_PID: u64 = 20;
 #[derive(Debug)]
 pub struct Store {
     home: PathBuf,
+    allowlist: Watched,
+    policy: Watched,
     log: Appender,
     journal: Journal,
     room: Room,
     /// Length of the log at which it is compacted next.
     compact_at: u64,
     _lock: File,
+}
+
+/// A list that its owner may edit while the home is open.
+#[derive(Debug, Clone, Copy, Default)]
+struct Watched {
+    /// The content in force: last read or written here.
+    good: Option<Mark>,
+    /// The content last looked at, which may be one that cannot be read.
+    seen: Option<Mark>,
+}
+
+impl Watched {
+    const fn of(mark: Mark) -> Self {
+        Self { good: Some(mark), seen: Some(mark) }
+    }
 }
 
 /// A home that was opened.
@@ -157,11 +175,11 @@ pub fn open(home: &Path, now: u64) -> Result<Opened, StoreError> {
     }
     let (scan, cut) = read_log(home)?;
     let mut report = Report { cut, ..Report::default() };
-    let allowlist = match read_allowlist_if_there(home)? {
+    let (allowlist, allowlist_mark) = match read_allowlist_if_there(home)? {
         Some(allowlist) => allowlist,
         None => lost(home, ALLOWLIST, Allowlist::empty(), &mut report)?,
     };
-    let policy = match (read_policy_if_there(home)?, &scan) {
+    let (policy, policy_mark) = match (read_policy_if_there(home)?, &scan) {
         (Some(policy), _) => policy,
         (None, Some(_)) => return Err(StoreError::Missing { path: home.join(POLICY) }),
         (None, None) => lost(home, POLICY, Policy::empty(), &mut report)?,
@@ -169,7 +187,8 @@ pub fn open(home: &Path, now: u64) -> Result<Opened, StoreError> {
     let mut records = match &scan {
         Some(scan) => scan.records.clone(),
         None => {
-            Staged::write(&home.join(STATEMENTS), log::MAGIC, &mut Room::default())?.commit()?;
+            let mut room = Room::default();
+            Staged::write(&home.join(STATEMENTS), log::MAGIC, &mut room)?.commit(&mut room)?;
             report.lost.push(STATEMENTS);
             Vec::new()
         }
@@ -189,7 +208,9 @@ pub fn open(home: &Path, now: u64) -> Result<Opened, StoreError> {
     report.audit_cut = found.cut;
     report.audit_broken = found.broken;
     let room = Room::default();
-    let mut store = Store { home: home.to_owned(), compact_at: 0, log, journal, room, _lock: lock };
+    let (allowlist, policy) = (Watched::of(allowlist_mark), Watched::of(policy_mark));
+    let home = home.to_owned();
+    let mut store = Store { home, allowlist, policy, compact_at: 0, log, journal, room, _lock: lock };
     store.compact_at = store.due(&keyring);
     store.note(&report.events(), now)?;
     Ok(Opened { store, keyring, report })
@@ -200,10 +221,11 @@ fn lost<T: ToString>(
     name: &'static str,
     empty: T,
     report: &mut Report,
-) -> Result<T, StoreError> {
-    Staged::write(&home.join(name), empty.to_string().as_bytes(), &mut Room::default())?.commit()?;
+) -> Result<(T, Mark), StoreError> {
+    let mut room = Room::default();
+    let file = Staged::write(&home.join(name), empty.to_string().as_bytes(), &mut room)?.commit(&mut room)?;
     report.lost.push(name);
-    Ok(empty)
+    Ok((empty, Mark::of(&file.metadata()?)))
 }
 
 /// The records, and how many bytes at the end are torn; `None` where the log is missing or has lost its first line.
@@ -228,32 +250,18 @@ fn read_log(home: &Path) -> Result<(Option<log::Scan>, u64), StoreError> {
     }
 }
 
-/// Reads the allowlist, for a reload after it was edited by hand.
-///
-/// # Errors
-/// [`StoreError`]; a missing file is an error.
-pub fn read_allowlist(home: &Path) -> Result<Allowlist, StoreError> {
-    read_allowlist_if_there(home)?.ok_or_else(|| StoreError::Missing { path: home.join(ALLOWLIST) })
-}
-
-/// Reads the policy, for a reload after it was edited by hand.
-///
-/// # Errors
-/// [`StoreError`]; a missing file is an error.
-pub fn read_policy(home: &Path) -> Result<Policy, StoreError> {
-    read_policy_if_there(home)?.ok_or_else(|| StoreError::Missing { path: home.join(POLICY) })
-}
-
-fn read_allowlist_if_there(home: &Path) -> Result<Option<Allowlist>, StoreError> {
+fn read_allowlist_if_there(home: &Path) -> Result<Option<(Allowlist, Mark)>, StoreError> {
     let path = home.join(ALLOWLIST);
-    let Some(text) = disk::read_text(&path, allowlist::MAX_FILE)? else { return Ok(None) };
-    Allowlist::parse(&text).map(Some).map_err(|source| StoreError::Allowlist { path, source })
+    let Some((text, mark)) = disk::read_text(&path, allowlist::MAX_FILE)? else { return Ok(None) };
+    let parsed = Allowlist::parse(&text).map_err(|source| StoreError::Allowlist { path, source })?;
+    Ok(Some((parsed, mark)))
 }
 
-fn read_policy_if_there(home: &Path) -> Result<Option<Policy>, StoreError> {
+fn read_policy_if_there(home: &Path) -> Result<Option<(Policy, Mark)>, StoreError> {
     let path = home.join(POLICY);
-    let Some(text) = disk::read_text(&path, policy::MAX_FILE)? else { return Ok(None) };
-    Policy::parse(&text).map(Some).map_err(|source| StoreError::Policy { path, source })
+    let Some((text, mark)) = disk::read_text(&path, policy::MAX_FILE)? else { return Ok(None) };
+    let parsed = Policy::parse(&text).map_err(|source| StoreError::Policy { path, source })?;
+    Ok(Some((parsed, mark)))
 }
 
 /// Checks the audit log of a home, the file before it too, and returns its head.
@@ -261,13 +269,18 @@ fn read_policy_if_there(home: &Path) -> Result<Option<Policy>, StoreError> {
 /// # Errors
 /// [`StoreError::Audit`] with the first line that does not follow.
 pub fn verify_audit(home: &Path) -> Result<Head, StoreError> {
-    let mut head = Head::default();
+    let mut head = None;
     for name in [AUDIT_OLD, AUDIT_LOG] {
         let path = home.join(name);
-        let Some(text) = disk::read_text(&path, usize::MAX - 1)? else { continue };
-        head = audit::verify_after(&head, &text).map_err(|source| StoreError::Audit { path, source })?;
+        let Some((text, _)) = disk::read_text(&path, usize::MAX - 1)? else { continue };
+        // What came before the oldest file that is kept is not here: its first line says how that ended.
+        let verified = match &head {
+            None => audit::verify(&text),
+            Some(older) => audit::verify_after(older, &text),
+        };
+        head = Some(verified.map_err(|source| StoreError::Audit { path, source })?);
     }
-    Ok(head)
+    Ok(head.unwrap_or_default())
 }
 
 /// Held until dropped; the system lets go of it when the process ends, however it ends.
@@ -302,14 +315,16 @@ impl Store {
     /// [`StoreError`]; on [`StoreError::Full`] every file is as it was.
     pub fn persist(&mut self, change: &Change, keyring: &Keyring, now: u64) -> Result<(), StoreError> {
         let staged = self.stage(&change.persist)?;
+        let staged = self.unless_edited(staged)?;
         let framed: Vec<u8> = change.persist.iter().filter_map(log::frame).flatten().collect();
         if let Err(error) = self.append(&change.audit, &framed, now) {
-            staged.into_iter().for_each(Staged::discard);
+            self.discard(staged);
             return Err(error);
         }
         let renames = !staged.is_empty();
-        for file in staged {
-            file.commit()?;
+        for (name, file) in staged {
+            let mark = Mark::of(&file.commit(&mut self.room)?.metadata()?);
+            *self.watched(name) = Watched::of(mark);
         }
         if renames {
             disk::sync_dir(&self.home)?;
@@ -318,7 +333,54 @@ impl Store {
         Ok(())
     }
 
-    fn stage(&mut self, records: &[Record]) -> Result<Vec<Staged>, StoreError> {
+    /// Whether the allowlist or the policy is another than when it was last looked at here: somebody edited it. Looks
+    /// at the two files and reads neither.
+    #[must_use]
+    pub fn is_edited(&self) -> bool {
+        let changed = |name: &str, watched: &Watched| Mark::at(&self.home.join(name)) != watched.seen;
+        changed(ALLOWLIST, &self.allowlist) || changed(POLICY, &self.policy)
+    }
+
+    /// Reads both lists, after they were edited by hand.
+    ///
+    /// # Errors
+    /// [`StoreError`], also where a file is missing. Then what was read before stays in force, and no list is written
+    /// until it can be read.
+    pub fn reread(&mut self) -> Result<(Allowlist, Policy), StoreError> {
+        self.allowlist.seen = Mark::at(&self.home.join(ALLOWLIST));
+        self.policy.seen = Mark::at(&self.home.join(POLICY));
+        let missing = |name: &str| StoreError::Missing { path: self.home.join(name) };
+        let (allowlist, allowlist_mark) =
+            read_allowlist_if_there(&self.home)?.ok_or_else(|| missing(ALLOWLIST))?;
+        let (policy, policy_mark) = read_policy_if_there(&self.home)?.ok_or_else(|| missing(POLICY))?;
+        (self.allowlist, self.policy) = (Watched::of(allowlist_mark), Watched::of(policy_mark));
+        Ok((allowlist, policy))
+    }
+
+    fn watched(&mut self, name: &str) -> &mut Watched {
+        if name == ALLOWLIST { &mut self.allowlist } else { &mut self.policy }
+    }
+
+    fn discard(&mut self, staged: Vec<Named>) {
+        staged.into_iter().for_each(|(_, file)| file.discard(&mut self.room));
+    }
+
+    /// No file may take the place of an edit that was not read.
+    fn unless_edited(&mut self, staged: Vec<Named>) -> Result<Vec<Named>, StoreError> {
+        let edited = staged.iter().map(|(name, _)| *name).find(|name| {
+            let found = Mark::at(&self.home.join(name));
+            found != self.watched(name).good
+        });
+        match edited {
+            None => Ok(staged),
+            Some(name) => {
+                self.discard(staged);
+                Err(StoreError::Edited { path: self.home.join(name) })
+            }
+        }
+    }
+
+    fn stage(&mut self, records: &[Record]) -> Result<Vec<Named>, StoreError> {
         let mut staged = Vec::new();
         for record in records {
             let (name, text) = match record {
@@ -331,9 +393,9 @@ impl Store {
                 | Record::Recovery(_) => continue,
             };
             match Staged::write(&self.home.join(name), text.as_bytes(), &mut self.room) {
-                Ok(file) => staged.push(file),
+                Ok(file) => staged.push((name, file)),
                 Err(error) => {
-                    staged.into_iter().for_each(Staged::discard);
+                    self.discard(staged);
                     return Err(error);
                 }
             }
@@ -350,7 +412,7 @@ impl Store {
         }
         let appended = self.log.append(framed, &mut self.room, true);
         if appended.is_err() {
-            self.journal.back_to(mark)?;
+            self.journal.back_to(mark, &mut self.room)?;
         }
         appended
     }
@@ -379,7 +441,13 @@ impl Store {
     /// Bounds what may still be written, in bytes; `None` for the disk's own bound. For hosts with a quota the system
     /// does not enforce, and for tests of a full disk.
     pub const fn set_room(&mut self, room: Option<u64>) {
-        self.room = Room(room);
+        self.room = Room::of(room);
+    }
+
+    /// Lets nothing reach the disk after so many steps, as when the process were killed there: halves of writes, and
+    /// files made, renamed, cut or removed. What was begun is not put back. For tests.
+    pub const fn set_life(&mut self, steps: u64) {
+        self.room = Room::life(steps);
     }
 
     /// Housekeeping that may fail without harm: the old files stay in use and it is tried again when they have grown.
@@ -398,7 +466,8 @@ impl Store {
     pub fn compact(&mut self, keyring: &Keyring) -> Result<(), StoreError> {
         let bytes = compacted(keyring);
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let file = Staged::write(&self.home.join(STATEMENTS), &bytes, &mut self.room)?.commit()?;
+        let file =
+            Staged::write(&self.home.join(STATEMENTS), &bytes, &mut self.room)?.commit(&mut self.room)?;
         self.log = Appender::from_file(file, len)?;
         disk::sync_dir(&self.home)
     }
@@ -409,6 +478,9 @@ impl Store {
         live.saturating_mul(2).saturating_add(COMPACT_FLOOR)
     }
 }
+
+/// A new content and the name of its file.
+type Named = (&'static str, Staged);
 
 fn compacted(keyring: &Keyring) -> Vec<u8> {
     let mut bytes = log::MAGIC.to_vec();

@@ -22,7 +22,7 @@ pub(super) fn create(home: &Path, now: u64) -> Result<Option<Identity>, StoreErr
     let mut room = Room::default();
     // The certificate first: a key without one could be made by a crash, a certificate of no key harms nobody.
     let certificate = retirement::certificate(&identity, now)?;
-    Staged::write(&home.join(RETIRE_CERT), certificate.as_bytes(), &mut room)?.commit()?;
+    Staged::write(&home.join(RETIRE_CERT), certificate.as_bytes(), &mut room)?.commit(&mut room)?;
     let created = Staged::write(&path, &identity.secret_bytes(), &mut room)?.commit_new()?;
     disk::sync_dir(home)?;
     Ok(created.then_some(identity))

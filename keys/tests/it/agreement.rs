@@ -10,7 +10,7 @@ use testmesh_keys::statement::{Deny, Entry, Reason, Retire, Signed, Statement, S
 
 use crate::model::{self, Denial, Doc, Merged, Mutant, Outcome, Owner, Said};
 use crate::properties::{self, Engine};
-use crate::support::{NODES, config, key, node};
+use crate::support::{Group, NODES, config, key, node};
 use crate::worlds::{Case, case};
 
 /// The rules as the crate has them.
@@ -176,7 +176,7 @@ fn check_all(engine: &dyn Engine, case: &Case) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(config(64))]
+    #![proptest_config(config(Group::Worlds, 64))]
 
     #[test]
     fn the_crate_decides_as_the_model(case in case()) {

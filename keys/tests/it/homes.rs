@@ -15,7 +15,7 @@ use testmesh_keys::rights::Rights;
 use testmesh_keys::statement::{Deny, Reason, Signed, Statement};
 use testmesh_keys::store::{self, Opened, Store, StoreError};
 
-use crate::support::{config, identity, key};
+use crate::support::{Group, config, identity, key};
 
 const NOW: u64 = 1_772_323_200;
 
@@ -237,6 +237,88 @@ fn a_crash_at_every_byte_of_the_log_leaves_no_more_trust() {
     }
 }
 
+/// A copy of a home in which a process is killed at one moment after another of what `act` does, and opened again.
+/// Returns at how many moments.
+fn killed_everywhere(home: &Home, act: impl Fn(&mut Store, &mut Keyring) -> Result<(), StoreError>) -> u64 {
+    let before = home.open().keyring.decision().clone();
+    let after = {
+        let copy = copy(home);
+        let Opened { mut store, mut keyring, .. } = copy.open();
+        act(&mut store, &mut keyring).expect("room");
+        keyring.decision().clone()
+    };
+    for life in 0.. {
+        let copy = copy(home);
+        let Opened { mut store, mut keyring, .. } = copy.open();
+        store.set_life(life);
+        let done = act(&mut store, &mut keyring).is_ok();
+        drop((store, keyring));
+        let Opened { store, keyring, report } = copy.open();
+        let now = keyring.decision();
+        assert!(within(now, &before) || within(now, &after), "{life}: {now:?}");
+        assert!(report.audit_broken.is_none() && report.lost.is_empty(), "{life}: {report:?}");
+        assert_eq!(store::verify_audit(&copy.path).expect("whole"), *store.audit_head(), "{life}");
+        let names =
+            std::fs::read_dir(&copy.path).expect("a folder").map(|entry| entry.expect("a file").file_name());
+        assert!(
+            names.into_iter().all(|name| !name.to_string_lossy().ends_with(".new")),
+            "{life}: something is left"
+        );
+        if done {
+            assert_eq!(now, &after, "{life}: what was acknowledged is there");
+            return life;
+        }
+    }
+    unreachable!("some life is long enough")
+}
+
+fn copy(home: &Home) -> Home {
+    let copy = Home::new();
+    std::fs::create_dir_all(&copy.path).expect("made");
+    chmod(&copy.path, 0o700);
+    for entry in std::fs::read_dir(&home.path).expect("a folder") {
+        let name = entry.expect("a file").file_name();
+        std::fs::copy(home.path.join(&name), copy.path.join(&name)).expect("copied");
+    }
+    copy
+}
+
+#[test]
+fn a_kill_at_every_write_and_rename_of_every_file_leaves_no_more_trust() {
+    let home = Home::set_up();
+    live(&home);
+    let denied = home.open().keyring.why(&key(1), NOW).standing;
+    let testmesh_keys::closure::Standing::Denied(denials) = denied else { panic!("{denied:?}") };
+    let despite: BTreeSet<_> = denials.iter().map(|denial| denial.id).collect();
+    let moments = [
+        // The audit log, the statements and the allowlist.
+        killed_everywhere(&home, |store, keyring| store.persist(&approve(keyring, 7), &keyring.clone(), NOW)),
+        // The policy, too.
+        killed_everywhere(&home, |store, keyring| {
+            let (key, label, despite) = (key(1), "again".to_owned(), despite.clone());
+            let approve = Approve { key, label, rights: Rights::ALL, depth: DEFAULT_DEPTH, despite };
+            let change = keyring.approve(approve, NOW).expect("approved");
+            store.persist(&change, keyring, NOW)
+        }),
+        killed_everywhere(&home, |store, keyring| {
+            let root = keyring.allowlist().roots().next().expect("a friend").key;
+            let change = keyring.revoke(&root, Reason::Lost, "", NOW).expect("revoked");
+            store.persist(&change, keyring, NOW)
+        }),
+        killed_everywhere(&home, |store, keyring| {
+            let root = keyring.allowlist().roots().next().expect("a friend").key;
+            let change = keyring.forget(&root, true, NOW).expect("forgotten");
+            store.persist(&change, keyring, NOW)
+        }),
+        killed_everywhere(&home, |store, keyring| {
+            let change = keyring.block(&key(3), NOW).expect("blocked");
+            store.persist(&change, keyring, NOW)
+        }),
+        killed_everywhere(&home, |store, keyring| store.compact(keyring)),
+    ];
+    assert!(moments.iter().all(|moments| *moments >= 4), "{moments:?}");
+}
+
 fn last(steps: &[(Vec<u8>, Decision)]) -> Decision {
     steps.last().expect("steps").1.clone()
 }
@@ -344,6 +426,88 @@ fn a_full_disk_changes_nothing() {
     assert_eq!(std::fs::read_dir(&home.path).expect("a folder").count(), 7, "nothing staged is left");
 }
 
+/// What an editor does: another file in the place of the old one, or the same one longer.
+fn edit(home: &Home, name: &str, change: impl Fn(String) -> String) {
+    let text = String::from_utf8(home.bytes(name)).expect("text");
+    let beside = home.file("edited");
+    std::fs::write(&beside, change(text)).expect("written");
+    chmod(&beside, 0o600);
+    std::fs::rename(beside, home.file(name)).expect("renamed");
+}
+
+#[test]
+fn an_edit_is_seen_taken_and_never_overwritten() {
+    let home = Home::set_up();
+    let Opened { mut store, mut keyring, .. } = home.open();
+    let change = approve(&mut keyring, 1);
+    persist(&mut store, &change, &keyring);
+    assert!(!store.is_edited(), "its own writes are no edits");
+    edit(&home, "allowlist", |text| format!("{text}# by hand\n{}  work  1  friend\n", key(2)));
+    assert!(store.is_edited());
+
+    // A command that came too early leaves the edit alone, and itself nothing behind.
+    let before = ["allowlist", "policy", "statements.log", "audit.log"].map(|name| home.bytes(name));
+    let undo = keyring.clone();
+    let change = approve(&mut keyring, 3);
+    let refused = store.persist(&change, &keyring, NOW).expect_err("not read yet").to_string();
+    assert!(refused.contains("edited by another hand"), "{refused}");
+    assert_eq!(["allowlist", "policy", "statements.log", "audit.log"].map(|name| home.bytes(name)), before);
+    keyring = undo;
+
+    let (allowlist, policy) = store.reread().expect("a list");
+    assert!(!store.is_edited());
+    let change = keyring.reload(allowlist, policy, NOW);
+    persist(&mut store, &change, &keyring);
+    assert_eq!(keyring.decision().rights(&key(2)), Rights::WORK);
+    let change = approve(&mut keyring, 3);
+    persist(&mut store, &change, &keyring);
+    let text = String::from_utf8(home.bytes("allowlist")).expect("text");
+    assert!(text.contains("# by hand\n") && text.contains("friend") && text.contains("node 3"), "{text}");
+    // A removal by hand is one: the next command does not bring the key back.
+    edit(&home, "allowlist", |text| {
+        text.lines().filter(|line| !line.contains("friend")).map(|line| format!("{line}\n")).collect()
+    });
+    let (allowlist, policy) = store.reread().expect("a list");
+    let change = keyring.reload(allowlist, policy, NOW);
+    persist(&mut store, &change, &keyring);
+    let change = keyring.block(&key(9), NOW).expect("blocked");
+    persist(&mut store, &change, &keyring);
+    drop(store);
+    let reopened = home.open().keyring;
+    assert!(reopened.decision().rights(&key(2)).is_none() && !reopened.decision().rights(&key(3)).is_none());
+}
+
+#[test]
+fn an_edit_that_cannot_be_read_changes_nothing_and_stays() {
+    let home = Home::set_up();
+    let Opened { mut store, mut keyring, .. } = home.open();
+    let change = approve(&mut keyring, 1);
+    persist(&mut store, &change, &keyring);
+    edit(&home, "allowlist", |text| format!("{text}friend\n"));
+    let broken = home.bytes("allowlist");
+    let why = store.reread().expect_err("no list").to_string();
+    assert!(why.contains("line 4: a key begins with"), "{why}");
+    assert!(!store.is_edited(), "looked at already: it need not be read again and again");
+    let undo = keyring.clone();
+    let change = approve(&mut keyring, 2);
+    assert!(matches!(store.persist(&change, &keyring, NOW), Err(StoreError::Edited { .. })));
+    assert_eq!(home.bytes("allowlist"), broken);
+    // What does not touch the list is written all the same.
+    keyring = undo;
+    let change = keyring.block(&key(1), NOW).expect("blocked");
+    persist(&mut store, &change, &keyring);
+    std::fs::remove_file(home.file("allowlist")).expect("removed");
+    assert!(store.is_edited() && matches!(store.reread(), Err(StoreError::Missing { .. })));
+    edit(&home, "policy", |text| text);
+    std::fs::write(home.file("allowlist"), "# empty now\n").expect("written");
+    chmod(&home.file("allowlist"), 0o600);
+    assert!(store.is_edited());
+    let (allowlist, policy) = store.reread().expect("lists");
+    let change = keyring.reload(allowlist, policy, NOW);
+    persist(&mut store, &change, &keyring);
+    assert!(keyring.allowlist().roots().next().is_none());
+}
+
 #[test]
 fn a_lost_store_is_recovered_not_emptied() {
     let home = Home::set_up();
@@ -394,7 +558,8 @@ fn a_full_audit_log_continues_in_a_new_file() {
     let mut store = home.open().store;
     let event = AuditEvent::Node { what: "job", text: "x".repeat(4000) };
     let events = vec![event; 500];
-    for _ in 0..9 {
+    // Two full files: what the oldest one that is kept continues is gone.
+    for _ in 0..18 {
         store.note(&events, NOW).expect("room");
     }
     assert!(home.file("audit.log.1").exists());
@@ -452,7 +617,7 @@ fn lines() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(config(64))]
+    #![proptest_config(config(Group::Lists, 64))]
 
     #[test]
     fn an_allowlist_keeps_every_line_it_does_not_change(text in lines(), node in 1..30usize) {

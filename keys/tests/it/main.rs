@@ -1,6 +1,7 @@
 //! The trust rules from outside: properties, a model and its mutants, statements' bytes, homes that crash.
 //!
-//! `TESTMESH_CASES` sets how many random worlds each property sees; the default keeps a debug run within seconds.
+//! `TESTMESH_CASES` sets how many cases each property sees; `TESTMESH_CASES_WORLDS`, `_STATEMENTS`, `_LISTS` and
+//! `_SCHEDULES` each for properties that cost alike. The defaults keep a debug run within seconds.
 
 // Nodes by number, their keys, and how many cases to run.
 mod support;

@@ -10,7 +10,7 @@ use testmesh_keys::statement::{
     StatementError, StatementId, Unverified, Vouches, signing_buffer,
 };
 
-use crate::support::{config, identity, key};
+use crate::support::{Group, config, identity, key};
 
 fn entry(subject: usize) -> Entry {
     let answers = vec![StatementId::from_bytes([1; 32]), StatementId::from_bytes([2; 32])];
@@ -302,7 +302,7 @@ fn any_statement() -> impl Strategy<Value = Statement> {
 }
 
 proptest! {
-    #![proptest_config(config(64))]
+    #![proptest_config(config(Group::Statements, 64))]
 
     #[test]
     fn what_is_encoded_decodes_to_itself(statement in any_statement()) {

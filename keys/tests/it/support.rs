@@ -35,12 +35,32 @@ pub(crate) fn node(key: &PublicKey) -> usize {
     identities().iter().position(|identity| identity.public() == *key).expect("a key of this test")
 }
 
-/// How many cases a property sees: `TESTMESH_CASES`, else the given number.
-pub(crate) fn cases(default: u32) -> u32 {
-    std::env::var("TESTMESH_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+/// Properties whose cases cost about the same, and so are counted together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Group {
+    /// Random worlds, decided by the crate and the model.
+    Worlds,
+    /// Bytes of statements.
+    Statements,
+    /// Texts of allowlists.
+    Lists,
+    /// Whole lives of keyrings over a lossy network: a thousand times the others.
+    Schedules,
+}
+
+/// How many cases a property sees: as its group's variable says, else `TESTMESH_CASES`, else the given number.
+pub(crate) fn cases(group: Group, default: u32) -> u32 {
+    let own = match group {
+        Group::Worlds => "TESTMESH_CASES_WORLDS",
+        Group::Statements => "TESTMESH_CASES_STATEMENTS",
+        Group::Lists => "TESTMESH_CASES_LISTS",
+        Group::Schedules => "TESTMESH_CASES_SCHEDULES",
+    };
+    let set = [own, "TESTMESH_CASES"].into_iter().find_map(|name| std::env::var(name).ok()?.parse().ok());
+    set.unwrap_or(default)
 }
 
 /// The configuration of a property.
-pub(crate) fn config(default: u32) -> Config {
-    Config { cases: cases(default), failure_persistence: None, ..Config::default() }
+pub(crate) fn config(group: Group, default: u32) -> Config {
+    Config { cases: cases(group, default), failure_persistence: None, ..Config::default() }
 }

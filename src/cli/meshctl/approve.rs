@@ -1,10 +1,8 @@
 //! `meshctl approve`: finds out whose key it is, shows it, asks, and tells the node.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 
-use testmesh_keys::allowlist::check_label;
 use testmesh_keys::keyfile;
 
 use super::args::Approve;
@@ -12,7 +10,7 @@ use super::change::{confirm, print, somebody_is_here};
 use super::failure::Failure;
 use super::render::change::candidate;
 use super::render::words::safe;
-use super::{Context, ask, identity};
+use super::{Context, ask, files, identity};
 use crate::frontend::discover::matcher::nearest;
 use crate::local::client::{Client, ClientError};
 use crate::local::wire::{Approve as WireApprove, Error, ErrorKind, Key, Reply, Request, Who};
@@ -41,7 +39,8 @@ pub(super) async fn approve(context: &Context, typed: &Approve) -> Result<(), Fa
         who: Who::Key(found.key),
         rights: typed.rights,
         depth: typed.depth,
-        label: typed.label.clone().or_else(|| label(&found.name)),
+        label: typed.label.clone(),
+        name: found.name,
         despite: typed.despite.clone(),
     };
     let done = ask::change(&mut client, Request::Approve(request)).await?;
@@ -62,11 +61,6 @@ fn agree(context: &Context, found: &Found, yes: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The claimed name, where it can be a label.
-fn label(name: &str) -> Option<String> {
-    (!name.is_empty() && check_label(name).is_ok()).then(|| name.to_owned())
-}
-
 /// A key or a key file; none where the words can only be a name.
 fn from_words(words: &str) -> Result<Option<Found>, Failure> {
     if words.starts_with(testmesh_keys::key::KEY_PREFIX) {
@@ -74,25 +68,12 @@ fn from_words(words: &str) -> Result<Option<Found>, Failure> {
         return Ok(Some(Found { key: identity::wire_key(&key), name: String::new(), by_name: false }));
     }
     let path = Path::new(words);
-    if words == "-" {
-        return from_text(path, &read(path, std::io::stdin())?).map(Some);
-    }
-    if path.is_file() {
-        let file = fs_err::File::open(path);
-        let file = file.map_err(|source| Failure::Read { file: path.to_owned(), source })?;
-        return from_text(path, &read(path, file)?).map(Some);
-    }
     let like_a_file = words.contains('/') || path.extension().is_some_and(|end| end == "key" || end == "pem");
+    // A shell hands over a pipe as a path; a folder is one only where it cannot be a name.
+    if words == "-" || path.is_file() || (like_a_file && path.exists()) {
+        return from_text(path, &files::read(path, keyfile::MAX_FILE)?).map(Some);
+    }
     if like_a_file { Err(Failure::NoSuchFile(path.to_owned())) } else { Ok(None) }
-}
-
-/// At most one byte more than a key file may have.
-fn read(file: &Path, source: impl Read) -> Result<String, Failure> {
-    let most = u64::try_from(keyfile::MAX_FILE).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    let read = source.take(most).read_to_end(&mut bytes);
-    read.map_err(|source| Failure::Read { file: file.to_owned(), source })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn from_text(file: &Path, text: &str) -> Result<Found, Failure> {
@@ -122,7 +103,7 @@ fn pick(name: &str, names: &BTreeMap<Key, Vec<String>>) -> Result<Found, Error> 
     match (bearers.next(), bearers.next()) {
         (Some((key, _)), None) => Ok(Found { key: *key, name: name.to_owned(), by_name: true }),
         (Some((one, _)), Some((other, _))) => {
-            let text = format!("several machines call themselves {name}");
+            let text = format!("several machines call themselves `{name}`");
             Err(Error::new(ErrorKind::Ambiguous, text).hint(format!("give the key: {one} or {other}")))
         }
         (None, _) => Err(unknown(name, names)),
@@ -131,7 +112,7 @@ fn pick(name: &str, names: &BTreeMap<Key, Vec<String>>) -> Result<Found, Error> 
 
 fn unknown(name: &str, names: &BTreeMap<Key, Vec<String>>) -> Error {
     let known = names.values().flatten().filter(|name| !name.is_empty()).map(String::as_str);
-    let text = format!("no machine on this network calls itself {name}, and there is no such file");
+    let text = format!("no machine on this network calls itself `{name}`, and there is no such file");
     let mut error = Error::new(ErrorKind::UnknownPeer, text);
     error.nearest = nearest(known, name);
     error.hint("`meshctl peers --seen` shows who is here")
@@ -174,13 +155,7 @@ mod tests {
         let found = from_text(Path::new("x"), &text).unwrap();
         assert_eq!((found.key, found.name.as_str()), (identity::wire_key(&key), "bob-lap"));
         assert!(!found.by_name);
-        let endless = read(Path::new("x"), std::io::repeat(b'a')).unwrap();
+        let endless = "a".repeat(keyfile::MAX_FILE + 1);
         assert!(matches!(from_text(Path::new("x"), &endless), Err(Failure::KeyFile { .. })));
-    }
-
-    #[test]
-    fn an_odd_name_is_no_label() {
-        assert_eq!(label("bob-lap").as_deref(), Some("bob-lap"));
-        assert_eq!((label(""), label("a\u{1b}b"), label("# x")), (None, None, None));
     }
 }

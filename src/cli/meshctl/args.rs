@@ -72,8 +72,11 @@ pub(super) enum Command {
     },
     /// Deny a machine on all machines that trust this one, and forget it here.
     Revoke(Revoke),
-    /// End this machine's own key, everywhere and for ever.
+    /// End this machine's own key, or by its certificate another, everywhere and for ever.
     Retire {
+        /// End the key this file was made with; `setup` wrote it as retire.cert (`-` for standard input).
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["successor", "note"])]
+        certificate: Option<PathBuf>,
         /// The key that comes next: a hint for people.
         #[arg(long, value_name = "KEY")]
         successor: Option<Key>,
@@ -119,15 +122,18 @@ pub(super) enum Command {
     Pause,
     /// Start jobs of others again.
     Resume,
-    /// Publish anew after the statements of this node were lost.
+    /// Publish anew after the statements of this node were lost; without an option, show what peers gave back.
     Recover {
+        /// Approve again what this node's own snapshot says, as its peers gave it back.
+        #[arg(long, conflicts_with = "fresh")]
+        restore: bool,
         /// Give up what was lost; what the allowlist says now counts.
-        #[arg(long, required = true)]
+        #[arg(long)]
         fresh: bool,
         #[command(flatten)]
         listing: Listing,
     },
-    /// Read the settings and the allowlist again.
+    /// Read the allowlist again, check the settings, and say which of them wait for a restart.
     Reload,
     /// Show the log of a node started in the background.
     Logs {
@@ -288,12 +294,28 @@ mod tests {
     }
 
     #[test]
+    fn only_what_can_be_dialled_is_an_address() {
+        assert!(multiaddr("/ip4/10.0.0.1/tcp/4917").is_ok() && multiaddr("/ip6/fd00::1/tcp/1").is_ok());
+        for no in [
+            "",
+            "10.0.0.1:4917",
+            "/ip4/10.0.0.1",
+            "/ip4/10.0.0.1/udp/1",
+            "/dns4/x/tcp/1",
+            "/ip4/10.0.0.1/tcp/0",
+        ] {
+            assert!(multiaddr(no).unwrap_err().contains("one looks like"), "{no}");
+        }
+    }
+
+    #[test]
     fn approve_has_careful_defaults() {
         let args = Args::try_parse_from(["meshctl", "approve", "bob.key"]).unwrap();
         let Command::Approve(approve) = args.command else { panic!("{:?}", args.command) };
         assert_eq!((approve.rights, approve.depth, approve.yes), (Rights::ALL, 3, false));
         assert!(Args::try_parse_from(["meshctl", "approve", "bob.key", "--depth", "5"]).is_err());
-        assert!(Args::try_parse_from(["meshctl", "recover"]).is_err());
+        assert!(Args::try_parse_from(["meshctl", "recover", "--fresh", "--restore"]).is_err());
+        assert!(Args::try_parse_from(["meshctl", "retire", "--certificate", "f", "--note", "x"]).is_err());
     }
 
     #[test]
@@ -315,7 +337,7 @@ mod tests {
           approve      Trust a machine: its tests may run here, its results count here
           forget       Take an approval back. Others may still vouch for the machine
           revoke       Deny a machine on all machines that trust this one, and forget it here
-          retire       End this machine's own key, everywhere and for ever
+          retire       End this machine's own key, or by its certificate another, everywhere and for ever
           block        Refuse a machine here, whoever vouches for it. Never published
           unblock      Take a block back
           void         Ignore the denials of a machine here. Never published
@@ -326,8 +348,10 @@ mod tests {
           dial         Connect to a machine that is not found by itself
           pause        Start no more jobs of others until `resume`
           resume       Start jobs of others again
-          recover      Publish anew after the statements of this node were lost
-          reload       Read the settings and the allowlist again
+          recover      Publish anew after the statements of this node were lost; without an option, show
+                       what peers gave back
+          reload       Read the allowlist again, check the settings, and say which of them wait for a
+                       restart
           logs         Show the log of a node started in the background
           completions  Print a completion script
           help         Print this message or the help of the given subcommand(s)

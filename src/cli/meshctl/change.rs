@@ -1,11 +1,15 @@
 //! Commands that change something: ask the node, say what followed.
 
 use std::io::{BufRead, IsTerminal};
+use std::path::Path;
+
+use testmesh_keys::retirement;
+use testmesh_keys::statement::Unverified;
 
 use super::args::{Listing, Revoke, Simple};
 use super::failure::Failure;
 use super::render::change::consequences;
-use super::{Context, ask, show};
+use super::{Context, ask, files, show};
 use crate::local::client::ClientError;
 use crate::local::wire::{Consequences, Key, Reply, Request, Revoke as WireRevoke, Who};
 
@@ -81,6 +85,42 @@ pub(super) async fn retire(
     }
     let done = ask::change(&mut client, Request::Retire { successor, note }).await?;
     print(context, "retired", &done, listing)
+}
+
+/// `meshctl retire --certificate`: shows whose key it ends, asks, or wants `--yes`.
+pub(super) async fn retire_by_certificate(
+    context: &Context,
+    file: &Path,
+    yes: bool,
+    listing: Listing,
+) -> Result<(), Failure> {
+    let text = files::read(file, retirement::MAX_FILE)?;
+    let bytes = retirement::parse(&text);
+    let bytes = bytes.map_err(|why| Failure::Certificate { file: file.to_owned(), why: why.to_string() })?;
+    let statement = Unverified::decode(&bytes);
+    let statement =
+        statement.map_err(|why| Failure::Certificate { file: file.to_owned(), why: why.to_string() })?;
+    let mut client = ask::connect_to_change(context).await?;
+    context.shell.note(&format!("This certificate ends {}.", statement.statement().issuer()));
+    if !yes {
+        confirm(context, "Everywhere and for ever. Retire it?")?;
+    }
+    let done = ask::change(&mut client, Request::Certificate(bytes.into())).await?;
+    print(context, "retired", &done, listing)
+}
+
+/// `meshctl reload`.
+pub(super) async fn reload(context: &Context) -> Result<(), Failure> {
+    let mut client = ask::connect_to_change(context).await?;
+    let Reply::Reloaded { waiting } = client.ask(Request::Reload).await? else {
+        return Err(ClientError::Confused.into());
+    };
+    context.shell.note("the allowlist was read again and is in force; the settings can be used");
+    if !waiting.is_empty() {
+        let names = waiting.join(", ");
+        context.shell.warn(&format!("changed, and in force after `meshctl restart`: {names}"));
+    }
+    Ok(())
 }
 
 /// Shows what followed.

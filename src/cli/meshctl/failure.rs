@@ -40,6 +40,16 @@ pub(super) enum Failure {
     Key(KeyError),
     #[error("{} does not exist\nhint: give a key file, a key (`ed25519:…`) or the name of a machine on this network", .0.display())]
     NoSuchFile(PathBuf),
+    #[error("{} does not exist", .0.display())]
+    NoFile(PathBuf),
+    #[error("{} is a folder, not a file", .0.display())]
+    Folder(PathBuf),
+    #[error("{} cannot be used: {}", file.display(), with_hint(why.clone()))]
+    Certificate { file: PathBuf, why: String },
+    #[error(
+        "the audit log was changed after it was written: {0}\nhint: `meshctl audit` without --head shows its lines; whoever can write this account's files can do that"
+    )]
+    BrokenAudit(String),
     #[error("cannot read {}", file.display())]
     Read { file: PathBuf, source: io::Error },
     #[error("cannot write {}", file.display())]
@@ -77,7 +87,7 @@ impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Failure::Client(ClientError::NoNode(_)) | Failure::NotRunning(_) => NO_NODE,
-            Failure::Key(_) | Failure::NoSuchFile(_) => USAGE,
+            Failure::Key(_) | Failure::NoSuchFile(_) | Failure::NoFile(_) | Failure::Folder(_) => USAGE,
             _ => FAILED,
         }
     }

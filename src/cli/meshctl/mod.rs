@@ -9,6 +9,7 @@ mod approve;
 mod ask;
 mod change;
 mod failure;
+mod files;
 mod identity;
 mod logs;
 mod process;
@@ -26,7 +27,7 @@ use clap::{CommandFactory, Parser};
 use self::args::{Args, Command, KeyCommand};
 use self::failure::Failure;
 use super::words::{Shell, chain};
-use crate::local::wire::Request;
+use crate::local::wire::{Recover, Request};
 use crate::node::files::Home;
 
 /// What every command gets.
@@ -76,7 +77,10 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Key(KeyCommand::Show(listing)) => setup::show(context, listing),
         Command::Approve(approve) => wait_for(approve::approve(context, &approve)),
         Command::Revoke(revoke) => wait_for(change::revoke(context, &revoke)),
-        Command::Retire { successor, note, yes, listing } => {
+        Command::Retire { certificate: Some(file), yes, listing, .. } => {
+            wait_for(change::retire_by_certificate(context, &file, yes, listing))
+        }
+        Command::Retire { certificate: None, successor, note, yes, listing } => {
             wait_for(change::retire(context, successor, note, yes, listing))
         }
         Command::Forget { who, drop_denials, listing } => {
@@ -89,8 +93,10 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Unvoid(simple) => {
             wait_for(change::simple(context, "heeded again", Request::Unvoid, &simple))
         }
-        Command::Recover { fresh: _, listing } => {
-            wait_for(change::change(context, "recovered", Request::Recover, listing))
+        Command::Recover { restore: false, fresh: false, listing } => wait_for(show::found(context, listing)),
+        Command::Recover { restore, listing, .. } => {
+            let how = if restore { Recover::Restore } else { Recover::Fresh };
+            wait_for(change::change(context, "recovered", Request::Recover(how), listing))
         }
         Command::Dial { address } => {
             let note = format!("dialling {address}; `meshctl status` shows how it goes");
@@ -100,9 +106,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             wait_for(change::plain(context, Request::Pause, "paused: no more jobs of others start"))
         }
         Command::Resume => wait_for(change::plain(context, Request::Resume, "resumed")),
-        Command::Reload => {
-            wait_for(change::plain(context, Request::Reload, "settings and allowlist read again"))
-        }
+        Command::Reload => wait_for(change::reload(context)),
         Command::Logs { lines, follow } => logs::logs(context, lines, follow),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "meshctl", &mut context.shell.stdout());

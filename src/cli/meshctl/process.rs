@@ -24,6 +24,8 @@ const START_PATIENCE: Duration = Duration::from_secs(15);
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
+/// Bytes a log may have when a node starts: more than a node says in months.
+const LOG_MAX: u64 = 8 << 20;
 /// Lines of the log shown when a node ends at once.
 const LAST_WORDS: usize = 10;
 
@@ -38,8 +40,9 @@ pub(super) async fn start(context: &Context) -> Result<(), Failure> {
     context.home.cookie()?;
     context.home.check_socket()?;
     context.home.make_folders()?;
+    let log = open_log(context)?;
     let before = logs::length(&context.home.log_file());
-    let mut child = spawn(context)?;
+    let mut child = spawn(context, log)?;
     let deadline = Instant::now() + START_PATIENCE;
     loop {
         if let Ok(client) = ask::connect(context).await {
@@ -58,10 +61,9 @@ pub(super) async fn start(context: &Context) -> Result<(), Failure> {
 }
 
 /// This program again, which becomes the node: only a process that leads no group can leave the session.
-fn spawn(context: &Context) -> Result<Child, Failure> {
+fn spawn(context: &Context, log: File) -> Result<Child, Failure> {
     let program = std::env::current_exe();
     let program = program.map_err(|source| Failure::Start { program: "meshctl".into(), source })?;
-    let log = open_log(context)?;
     let copy = log.try_clone().map_err(|source| Failure::Write { file: context.home.log_file(), source })?;
     let mut command = Command::new(&program);
     // The log is a file: colours would be noise.
@@ -74,8 +76,13 @@ fn spawn(context: &Context) -> Result<Child, Failure> {
     command.spawn().map_err(|source| Failure::Start { program, source })
 }
 
+/// The log, to be added to. One that has grown becomes the one before it; older ones are gone.
 fn open_log(context: &Context) -> Result<File, Failure> {
     let path = context.home.log_file();
+    if logs::length(&path) > LOG_MAX {
+        let rotated = fs_err::rename(&path, path.with_extension("log.1"));
+        rotated.map_err(|source| Failure::Write { file: path.clone(), source })?;
+    }
     let file = fs_err::OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     file.map(|file| file.into_parts().0).map_err(|source| Failure::Write { file: path, source })
 }

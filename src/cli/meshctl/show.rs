@@ -98,7 +98,7 @@ pub(super) async fn trust(context: &Context, listing: Listing) -> Result<(), Fai
     if listing.json { json(context, &trust) } else { print(context, &render_trust::trust(&trust)) }
 }
 
-/// `meshctl audit`. A broken chain is shown, and fails.
+/// `meshctl audit`. A broken chain is shown, and fails; it has no head to note.
 pub(super) async fn audit(
     context: &Context,
     lines: u32,
@@ -108,11 +108,23 @@ pub(super) async fn audit(
     let Reply::Audit(audit) = look(context, Request::Audit { lines }).await? else {
         return Err(ClientError::Confused.into());
     };
-    match (listing.json, head) {
-        (true, _) => json(context, &audit),
-        (false, true) => print(context, &format!("{}\n", super::render::words::safe(&audit.head))),
-        (false, false) => print(context, &render_trust::audit(&audit)),
+    match (listing.json, head, &audit.broken) {
+        (true, ..) => json(context, &audit)?,
+        (false, true, None) => {
+            print(context, &format!("{}\n", super::render::words::safe(&audit.head)))?;
+        }
+        (false, true, Some(_)) => {}
+        (false, false, _) => print(context, &render_trust::audit(&audit))?,
     }
+    audit.broken.map_or(Ok(()), |why| Err(Failure::BrokenAudit(super::render::words::safe(&why))))
+}
+
+/// `meshctl recover` without an option: what could be restored, and what to type.
+pub(super) async fn found(context: &Context, listing: Listing) -> Result<(), Failure> {
+    let Reply::Found(found) = look(context, Request::Found).await? else {
+        return Err(ClientError::Confused.into());
+    };
+    if listing.json { json(context, &found) } else { print(context, &render_trust::found(&found)) }
 }
 
 async fn look(context: &Context, request: Request) -> Result<Reply, Failure> {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_bytes::ByteBuf;
 
+use crate::cli::words::Shell;
 use crate::engine::{EMBEDDED_ARGUMENT, Engine};
 use crate::frontend::lower::Lowering;
 use crate::frontend::select::Selection;
 use crate::job::{Arg, Job, JobId, Ladder, Limits, Root, RootedPath};
 use crate::local::client::ClientError;
 use crate::local::run::{Open, Source};
-use crate::cli::words::Shell;
 use crate::local::wire::{Peer, Reply, Request};
 use crate::node::files::Home;
 use crate::schedule::dispatch::{Estimate, Spec};

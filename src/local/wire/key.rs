@@ -75,13 +75,28 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// A key with the name it goes by: your label where you gave one, else what it or its voucher claims.
+/// A key with the name it goes by: your label where you gave one, else what its voucher or itself says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Named {
     /// Which key.
     pub key: Key,
-    /// Claimed; empty where nobody said one.
+    /// Empty where nobody said one.
     pub name: String,
+    /// Whose word the name is.
+    pub origin: Origin,
+}
+
+/// Whose word a name is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// This machine's owner: a label given at an approval, or this machine's own name.
+    Yours,
+    /// A machine that vouches for it: a claim.
+    Voucher,
+    /// The machine that bears it: a claim anybody can make.
+    #[default]
+    Itself,
 }
 
 /// What a key may do. Both false means it is listed and not trusted.

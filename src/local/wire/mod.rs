@@ -12,13 +12,13 @@ mod run;
 mod status;
 mod trust;
 
-pub use key::{BadKey, Key, Named, Rights};
+pub use key::{BadKey, Key, Named, Origin, Rights};
 pub use peer::{Hop, HopKind, Load, Path, Peer, Platform, Refusal, Seen, Standing};
 pub use reply::{Audit, Consequences, Error, ErrorKind, Outcome, OwnKey, Reply, Shift, Topic};
-pub use request::{Approve, Cookie, Reason, Request, Revoke, Who};
+pub use request::{Approve, Cookie, Reason, Recover, Request, Revoke, Who};
 pub use run::{RunReply, RunRequest};
 pub use status::{Mdns, Recovery, RootAge, Status, Unreached};
-pub use trust::{Conflict, Denial, Retirement, Root, Snapshot, SnapshotEntry, Trust, Why};
+pub use trust::{Conflict, Denial, Found, Retirement, Root, Snapshot, SnapshotEntry, Trust, Why};
 
 use serde::{Deserialize, Serialize};
 

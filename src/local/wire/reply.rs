@@ -6,7 +6,7 @@ use super::key::{Key, Named, Rights};
 use super::peer::{Peer, Seen};
 use super::run::RunReply;
 use super::status::Status;
-use super::trust::{Trust, Why};
+use super::trust::{Found, Trust, Why};
 
 /// An answer, or one of several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,13 @@ pub enum Reply {
     Audit(Audit),
     /// To [`super::Request::Seen`], sorted by key.
     Seen(Vec<Seen>),
+    /// To [`super::Request::Found`].
+    Found(Box<Found>),
+    /// To [`super::Request::Reload`]: the lists are in force.
+    Reloaded {
+        /// Settings that differ from those in force, by name: a restart puts them in force.
+        waiting: Vec<String>,
+    },
     /// To what changes trust.
     Done(Consequences),
     /// To [`super::Request::Watch`]: ask again about these. Several changes may come as one.
@@ -84,7 +91,7 @@ pub struct Consequences {
     pub gained: Vec<Shift>,
     /// Who lost trust or a right; where `who` is among them it comes first.
     pub lost: Vec<Shift>,
-    /// Jobs of those who fell, running or queued here, that stop.
+    /// Jobs running or queued here of those who may not submit any more: they stop.
     pub jobs_stopped: u32,
     /// What the owner should know, one line each.
     pub notes: Vec<String>,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteArray;
+use serde_bytes::{ByteArray, ByteBuf};
 
 use super::key::{Key, Rights};
 use super::run::RunRequest;
@@ -55,8 +55,12 @@ pub enum Request {
     Void(Who),
     /// Heed them again.
     Unvoid(Who),
-    /// End recovery mode: give up what was lost, and publish what the allowlist says.
-    Recover,
+    /// End another key, or this node's, by the certificate made with it: the bytes of a signed statement.
+    Certificate(ByteBuf),
+    /// End recovery mode.
+    Recover(Recover),
+    /// What recovery would find: [`super::Reply::Found`].
+    Found,
     /// Connect to an address: [`super::Reply::Ok`] once it is being dialled; how it went stands in the peers, or in
     /// [`super::Status::unreached`] where nobody was reached.
     Dial {
@@ -84,9 +88,10 @@ impl Request {
     pub fn needs_cookie(&self) -> bool {
         match self {
             Self::Status | Self::Peers | Self::Trust | Self::Why(_) | Self::Key => false,
-            Self::Audit { .. } | Self::Seen | Self::Watch | Self::Run(_) => false,
+            Self::Audit { .. } | Self::Seen | Self::Watch | Self::Run(_) | Self::Found => false,
             Self::Approve(_) | Self::Forget { .. } | Self::Revoke(_) | Self::Retire { .. } => true,
-            Self::Block(_) | Self::Unblock(_) | Self::Void(_) | Self::Unvoid(_) | Self::Recover => true,
+            Self::Block(_) | Self::Unblock(_) | Self::Void(_) | Self::Unvoid(_) => true,
+            Self::Certificate(_) | Self::Recover(_) => true,
             Self::Dial { .. } | Self::Pause | Self::Resume | Self::Stop | Self::Reload => true,
         }
     }
@@ -110,10 +115,22 @@ pub struct Approve {
     pub rights: Rights,
     /// How many more hops its vouches carry.
     pub depth: u8,
-    /// What to call it, at most 64 bytes; the claimed name where not given.
+    /// What to call it, at most 64 bytes; where not given it keeps the label it has, or gets the name it claims.
     pub label: Option<String>,
+    /// What its key file calls it; a claim, and may be empty.
+    pub name: String,
     /// Denials of it to override: ids, or beginnings of at least 8 letters.
     pub despite: Vec<String>,
+}
+
+/// How recovery mode ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recover {
+    /// What was lost is given up: what the allowlist says now is published.
+    Fresh,
+    /// What this node's own snapshot says, as its peers gave it back, is approved again and published.
+    Restore,
 }
 
 /// Whom to deny, and why.

@@ -9,7 +9,12 @@ fn key(byte: u8) -> Key {
 }
 
 pub(crate) fn named(byte: u8, name: &str) -> Named {
-    Named { key: key(byte), name: name.to_owned() }
+    Named { key: key(byte), name: name.to_owned(), origin: Origin::Itself }
+}
+
+/// By a name that this machine's owner gave.
+fn ours(byte: u8, name: &str) -> Named {
+    Named { origin: Origin::Yours, ..named(byte, name) }
 }
 
 fn hop(from: Named, to: Named, kind: HopKind, depth: u8) -> Hop {
@@ -19,13 +24,13 @@ fn hop(from: Named, to: Named, kind: HopKind, depth: u8) -> Hop {
 const APPROVED: HopKind = HopKind::Approved { at: Some(1_772_323_200) };
 
 fn to_alice() -> Path {
-    Path { rights: Rights::ALL, hops: vec![hop(named(0x11, "desk"), named(0xa1, "alice-rack"), APPROVED, 3)] }
+    Path { rights: Rights::ALL, hops: vec![hop(ours(0x11, "desk"), ours(0xa1, "alice"), APPROVED, 3)] }
 }
 
 fn to_carol() -> Path {
     let mut path = to_alice();
     let vouched = |version, days: u64| HopKind::Vouched { version, lease_left: days * 86_400 };
-    path.hops.push(hop(named(0xa1, "alice-rack"), named(0xb0, "bob-lap"), vouched(41, 61), 1));
+    path.hops.push(hop(ours(0xa1, "alice"), named(0xb0, "bob-lap"), vouched(41, 61), 1));
     path.hops.push(hop(named(0xb0, "bob-lap"), named(0xca, "carol-rack"), vouched(7, 12), 0));
     path
 }
@@ -91,7 +96,7 @@ pub(crate) fn peers() -> Vec<Peer> {
         connected: true,
         path: Path {
             rights: Rights { submit: true, work: false },
-            hops: vec![hop(named(0x11, "desk"), named(0xda, "dave-ci"), APPROVED, 0)],
+            hops: vec![hop(ours(0x11, "desk"), named(0xda, "dave-ci"), APPROVED, 0)],
         },
         ..peer(
             0xda,
@@ -135,7 +140,7 @@ pub(crate) fn status() -> Status {
         accept_unsandboxed: false,
         roots: vec![
             RootAge {
-                root: named(0xa1, "alice"),
+                root: ours(0xa1, "alice"),
                 age: Some(86_400 * 3),
                 lease_left: Some(86_400 * 87),
                 connected: true,
@@ -170,7 +175,7 @@ pub(crate) fn why() -> Why {
         standing: Standing::Trusted { rights: Rights::ALL, depth: 0, approved: false },
         trusts_you: Some(Rights { submit: false, work: true }),
         paths: vec![to_carol()],
-        hangs_on: vec![named(0xa1, "alice-rack"), named(0xb0, "bob-lap")],
+        hangs_on: vec![ours(0xa1, "alice"), named(0xb0, "bob-lap")],
         denials: Vec::new(),
     }
 }
@@ -190,7 +195,7 @@ pub(crate) fn trust() -> Trust {
     let entry = |byte, name: &str, rights, depth| SnapshotEntry { who: named(byte, name), rights, depth };
     Trust {
         roots: vec![Root {
-            who: named(0xa1, "alice"),
+            who: ours(0xa1, "alice"),
             rights: Rights::ALL,
             depth: 3,
             approved_at: Some(1_772_323_200),
@@ -198,7 +203,7 @@ pub(crate) fn trust() -> Trust {
         }],
         decisions: vec![why(), why_not()],
         snapshots: vec![Snapshot {
-            issuer: named(0xa1, "alice"),
+            issuer: ours(0xa1, "alice"),
             version: 41,
             lease_left: 61 * 86_400,
             entries: vec![
@@ -217,6 +222,12 @@ pub(crate) fn trust() -> Trust {
         void: vec![named(0xe3, "grief")],
         conflicts: vec![Conflict { issuer: named(0xe4, "twin"), version: 9 }],
     }
+}
+
+pub(crate) fn found() -> Found {
+    let snapshot = Snapshot { issuer: ours(0x11, "desk"), ..trust().snapshots.remove(0) };
+    let missing = snapshot.entries.iter().take(1).cloned().collect();
+    Found { recovery: Recovery::LostStore, snapshot: Some(snapshot), missing }
 }
 
 pub(crate) fn seen() -> Vec<Seen> {

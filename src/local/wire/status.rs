@@ -42,7 +42,7 @@ pub struct Status {
     pub mutual: u32,
     /// Statements kept.
     pub statements: u32,
-    /// Whether it publishes nothing because its statements were lost.
+    /// Why it publishes nothing, where it does not.
     pub recovery: Recovery,
     /// Addresses where dials failed lately that belong to no known machine, the latest last.
     pub unreached: Vec<Unreached>,
@@ -79,8 +79,12 @@ pub enum Mdns {
 pub enum Recovery {
     /// Not needed.
     No,
-    /// Waiting for peers to give back this node's own snapshot, or for `meshctl recover --fresh`.
-    Waiting,
+    /// The statements were lost: waiting for peers to give back this node's own snapshot, or for `meshctl recover`.
+    LostStore,
+    /// This home is older than what its node published: a restored backup.
+    RolledBack,
+    /// Another machine uses this node's key.
+    Cloned,
 }
 
 /// How fresh our view through a root is.

@@ -56,12 +56,14 @@ fn requests() {
         rights: Rights::ALL,
         depth: 3,
         label: Some("Bob".to_owned()),
+        name: "bob-lap".to_owned(),
         despite: vec!["abcdefgh".to_owned()],
     };
     let approve = Ask { id: 2, cookie: Some(Cookie::new([9; 32])), request: Request::Approve(approve) };
-    insta::assert_snapshot!(golden(&approve), @"a36269640266636f6f6b6965582009090909090909090909090909090909090909090909090909090909090909096772657175657374a167417070726f7665a56377686fa1644e616d6563626f6266726967687473a2667375626d6974f564776f726bf565646570746803656c6162656c63426f62676465737069746581686162636465666768");
+    insta::assert_snapshot!(golden(&approve), @"a36269640266636f6f6b6965582009090909090909090909090909090909090909090909090909090909090909096772657175657374a167417070726f7665a66377686fa1644e616d6563626f6266726967687473a2667375626d6974f564776f726bf565646570746803656c6162656c63426f62646e616d6567626f622d6c6170676465737069746581686162636465666768");
     let revoke = Revoke { who: who(), reason: Reason::Lost, note: String::new(), dry_run: true };
     insta::assert_snapshot!(golden(&ask(Request::Revoke(revoke))), @"a36269640166636f6f6b6965f66772657175657374a1665265766f6b65a46377686fa1644e616d6563626f6266726561736f6e646c6f7374646e6f746560676472795f72756ef5");
+    insta::assert_snapshot!(golden(&ask(Request::Certificate(vec![1, 2, 3].into()))), @"a36269640166636f6f6b6965f66772657175657374a16b436572746966696361746543010203");
     insta::assert_snapshot!(golden(&ask(Request::Forget { who: who(), keep_denials: true })), @"a36269640166636f6f6b6965f66772657175657374a166466f72676574a26377686fa1644e616d6563626f626c6b6565705f64656e69616c73f5");
     insta::assert_snapshot!(golden(&ask(Request::Dial { address: "/ip4/10.0.0.1/tcp/1".to_owned() })), @"a36269640166636f6f6b6965f66772657175657374a1644469616ca16761646472657373732f6970342f31302e302e302e312f7463702f31");
 }
@@ -70,7 +72,9 @@ fn requests() {
 fn every_plain_request_has_its_own_bytes() {
     use Request as R;
     let all = [
-        R::Recover,
+        R::Recover(Recover::Fresh),
+        R::Recover(Recover::Restore),
+        R::Found,
         R::Status,
         R::Peers,
         R::Trust,
@@ -84,7 +88,9 @@ fn every_plain_request_has_its_own_bytes() {
     ];
     let text: Vec<String> = all.iter().map(golden).collect();
     insta::assert_snapshot!(text.join("\n"), @"
-    675265636f766572
+    a1675265636f766572656672657368
+    a1675265636f76657267726573746f7265
+    65466f756e64
     66537461747573
     655065657273
     655472757374
@@ -105,12 +111,14 @@ fn answers() {
     insta::assert_snapshot!(golden(&answer(Reply::Changed(vec![Topic::Status, Topic::Peers, Topic::Trust]))), @"a262696401657265706c79a1674368616e6765648366737461747573657065657273657472757374");
     let error = Error::new(ErrorKind::UnknownPeer, "no bop").hint("try bob");
     insta::assert_snapshot!(golden(&answer(Reply::Error(error))), @"a262696401657265706c79a1654572726f72a4646b696e646c756e6b6e6f776e2d706565726474657874666e6f20626f706468696e746774727920626f62676e65617265737480");
-    insta::assert_snapshot!(mark(&answer(Reply::Status(Box::new(sample::status())))), @"625 12a4ad87dbdc7494");
-    insta::assert_snapshot!(mark(&answer(Reply::Peers(sample::peers()))), @"2544 3d66ccd846c00222");
-    insta::assert_snapshot!(mark(&answer(Reply::Trust(Box::new(sample::trust())))), @"2325 fe1c6f5a763a29e3");
-    insta::assert_snapshot!(mark(&answer(Reply::Why(Box::new(sample::why())))), @"793 9b049f135aa8e51c");
+    insta::assert_snapshot!(mark(&answer(Reply::Status(Box::new(sample::status())))), @"652 09f1829f8be51bb9");
+    insta::assert_snapshot!(mark(&answer(Reply::Peers(sample::peers()))), @"2677 ce8e9286e2fac8e1");
+    insta::assert_snapshot!(mark(&answer(Reply::Trust(Box::new(sample::trust())))), @"2654 3d8b96107fc65a80");
+    insta::assert_snapshot!(mark(&answer(Reply::Why(Box::new(sample::why())))), @"900 e72d0b76452e9c9a");
+    insta::assert_snapshot!(mark(&answer(Reply::Found(Box::new(sample::found())))), @"461 b2a77781c1223c0d");
+    insta::assert_snapshot!(golden(&answer(Reply::Reloaded { waiting: vec!["slots".to_owned()] })), @"a262696401657265706c79a16852656c6f61646564a16777616974696e678165736c6f7473");
     insta::assert_snapshot!(mark(&answer(Reply::Seen(sample::seen()))), @"299 975a7b2a3975f418");
-    insta::assert_snapshot!(mark(&answer(Reply::Done(sample::fall()))), @"328 bc1e64e9147bd06b");
+    insta::assert_snapshot!(mark(&answer(Reply::Done(sample::fall()))), @"370 8647a84f85a28b12");
     insta::assert_snapshot!(mark(&answer(Reply::Key(sample::own_key()))), @"119 e1ed04fc216deb51");
     insta::assert_snapshot!(mark(&answer(Reply::Audit(sample::audit()))), @"110 ea93f8fe23135904");
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::key::{Key, Named, Rights};
 use super::peer::{Path, Standing};
 use super::request::Reason;
+use super::status::Recovery;
 
 /// Why a key is trusted or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,17 @@ pub struct SnapshotEntry {
     pub rights: Rights,
     /// How many more hops.
     pub depth: u8,
+}
+
+/// What recovery can bring back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Why the node publishes nothing.
+    pub recovery: Recovery,
+    /// This node's own newest snapshot, as its peers know it; none where none came yet.
+    pub snapshot: Option<Snapshot>,
+    /// Entries of it that are not approved here: a restoration approves them again.
+    pub missing: Vec<SnapshotEntry>,
 }
 
 /// A denial.

@@ -86,7 +86,8 @@ fn greeting(from: NodeKey, digest: Digest, revocations: Digest) -> Event {
 fn befriend(state: &mut State, peers: &[NodeKey]) {
     for peer in peers {
         let (who, rights) = (Who::Key(Key(peer.bytes())), wire::Rights::ALL);
-        let approve = Approve { who, rights, depth: 3, label: None, despite: Vec::new() };
+        let approve =
+            Approve { who, rights, depth: 3, label: None, name: String::new(), despite: Vec::new() };
         ask(state, Request::Approve(approve), at(0));
     }
     for peer in peers {
@@ -150,7 +151,14 @@ fn a_dial_of_nobody_known_that_failed_is_shown_until_it_works() {
 fn who_is_trusted_and_was_never_met_shows_why_it_is_not_reached() {
     let mut state = node(false);
     let who = Who::Key(Key(key(2).bytes()));
-    let approve = Approve { who, rights: wire::Rights::ALL, depth: 3, label: None, despite: Vec::new() };
+    let approve = Approve {
+        who,
+        rights: wire::Rights::ALL,
+        depth: 3,
+        label: None,
+        name: String::new(),
+        despite: Vec::new(),
+    };
     ask(&mut state, Request::Approve(approve), at(0));
     state.handle(failed(Some(key(2)), "refused"), at(1));
     let peers = state.peer_list(at(2));

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::speed::Slowness;
 use super::rest::Rest;
+use super::speed::Slowness;
 use super::types::{Joined, Kind, TaskId, WorkerId, WorkerReport};
 
 /// Heartbeats that may be missing before a worker counts as silent: one may be lost, two may be late.

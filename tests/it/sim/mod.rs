@@ -10,8 +10,10 @@ use testmesh::schedule::dispatch::{Config, Estimate};
 /// Worlds a plain `cargo test` tries.
 const WORLDS: u64 = 60;
 
+/// How many worlds: `TESTMESH_CASES_SIM` counts before `TESTMESH_CASES`.
 fn cases() -> u64 {
-    std::env::var("TESTMESH_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(WORLDS)
+    let number = |name: &str| std::env::var(name).ok().and_then(|cases| cases.parse().ok());
+    number("TESTMESH_CASES_SIM").or_else(|| number("TESTMESH_CASES")).unwrap_or(WORLDS)
 }
 
 /// Every task gets exactly one answer, no machine runs more than its slots, every run ends: whatever happens. A seed

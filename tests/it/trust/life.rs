@@ -1,6 +1,6 @@
 //! What happens to a world while it lives: owners, machines, disks, clocks, liars.
 
-use testmesh::local::wire::{Request, Rights};
+use testmesh::local::wire::{Recover, Request, Rights};
 
 use super::world::World;
 
@@ -42,7 +42,8 @@ impl World {
             23 => self.command(one, Request::Unblock(who)),
             24 => self.command(one, Request::Void(who)),
             25 => self.command(one, Request::Unvoid(who)),
-            26 => self.command(one, Request::Recover),
+            26 if self.draw(2) == 0 => self.command(one, Request::Recover(Recover::Restore)),
+            26 => self.command(one, Request::Recover(Recover::Fresh)),
             _ if self.draw(4) == 0 => {
                 self.command(one, Request::Retire { successor: None, note: String::new() });
             }

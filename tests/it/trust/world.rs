@@ -515,15 +515,18 @@ impl World {
         despite: Vec<String>,
     ) {
         let label = Some(format!("n{other}"));
-        let approve = Approve { who: self.who(other), rights, depth, label, despite };
+        let approve = Approve { who: self.who(other), rights, depth, label, name: String::new(), despite };
         self.command(node, Request::Approve(approve));
     }
 
     /// A key that no node of this world has is approved.
     pub(super) fn approve_key(&mut self, node: usize, key: PublicKey) {
         let who = Who::Key(Key(*key.as_bytes()));
-        let (label, despite) = (Some("bad".to_owned()), Vec::new());
-        self.command(node, Request::Approve(Approve { who, rights: Rights::ALL, depth: 3, label, despite }));
+        let (label, name, despite) = (Some("bad".to_owned()), String::new(), Vec::new());
+        self.command(
+            node,
+            Request::Approve(Approve { who, rights: Rights::ALL, depth: 3, label, name, despite }),
+        );
     }
 
     pub(crate) fn approve_both(&mut self, one: usize, other: usize) {

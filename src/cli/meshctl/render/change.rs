@@ -70,30 +70,30 @@ mod tests {
     #[test]
     fn who_falls() {
         let mut fall = sample::fall();
-        insta::assert_snapshot!(consequences("revoked", &fall), @"
-        would be revoked: bob-lap; nothing was changed
+        insta::assert_snapshot!(consequences("revoked", &fall), @r#"
+        would be revoked: "bob-lap"; nothing was changed
           would lose trust:
-            bob-lap     submit, work -> nothing
-            carol-rack  submit, work -> nothing
+            "bob-lap"     submit, work -> nothing
+            "carol-rack"  submit, work -> nothing
           2 jobs of theirs on this machine would stop
-        ");
+        "#);
         fall.outcome = Outcome::Done;
         fall.gained = std::mem::take(&mut fall.lost);
         fall.gained.iter_mut().for_each(|shift| std::mem::swap(&mut shift.before, &mut shift.after));
         fall.notes = vec!["its lease ends soon".to_owned()];
-        insta::assert_snapshot!(consequences("approved", &fall), @"
-        approved: bob-lap
+        insta::assert_snapshot!(consequences("approved", &fall), @r#"
+        approved: "bob-lap"
           gain trust:
-            bob-lap     nothing -> submit, work
-            carol-rack  nothing -> submit, work
+            "bob-lap"     nothing -> submit, work
+            "carol-rack"  nothing -> submit, work
           2 jobs of theirs on this machine stop
           its lease ends soon
-        ");
+        "#);
         fall.outcome = Outcome::Unchanged;
         fall.gained.clear();
         fall.notes.clear();
         fall.jobs_stopped = 0;
-        insta::assert_snapshot!(consequences("approved", &fall), @"bob-lap: nothing to do, it was so already");
+        insta::assert_snapshot!(consequences("approved", &fall), @r#""bob-lap": nothing to do, it was so already"#);
     }
 
     #[test]

@@ -129,7 +129,7 @@ mod tests {
         nothing
         "carol-rack" trusts you with part: work only. Its owner can widen that with `meshctl approve`
         "dave-ci" does not trust you. Here: `meshctl key export > KEYFILE`; there: `meshctl approve KEYFILE`
-        "mallet" was denied by bob-lap (lost). If you know better: `meshctl approve mallet --despite mfrggzdf`
+        "mallet" was denied by "bob-lap" (lost). If you know better: `meshctl approve mallet --despite mfrggzdf`
         "al\x1b[31mice\u{202e}" is not approved here. It trusts you already. `meshctl approve ed25519:4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hqq`
         (6dypb4hq) cannot be reached: unreachable: connection refused. Is its node up? `meshctl dial ADDRESS`
         "al\x1b[31mice\u{202e}" ended its key and says the next one is ed25519:ceirceirceirceirceirceirceirceirceirceirceirceirceiq. Check with its owner, then `meshctl approve ed25519:ceirceirceirceirceirceirceirceirceirceirceirceirceiq`

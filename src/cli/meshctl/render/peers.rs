@@ -11,7 +11,7 @@ const HEADINGS: [&str; 9] =
     ["NAME", "TRUSTS YOU", "YOU TRUST IT", "PLATFORM", "SLOTS", "SPEED", "VERSION", "ADDRESS", "SEEN"];
 
 /// Says what quotes mean.
-pub(crate) const CLAIMED: &str = "Names in quotes are what machines call themselves.";
+pub(crate) const CLAIMED: &str = "Names in quotes are what machines call themselves or each other.";
 
 /// The list, and what is missing.
 pub(crate) fn peers(peers: &[Peer]) -> String {
@@ -125,20 +125,20 @@ mod tests {
     #[test]
     fn a_mesh_in_a_table() {
         insta::assert_snapshot!(peers(&sample::peers()), @r#"
-        NAME                     TRUSTS YOU  YOU TRUST IT                         PLATFORM                  SLOTS           SPEED  VERSION  ADDRESS           SEEN
-        alice                    yes         approved                             linux x86_64 glibc 2.36   3/8, 12 queued  1.25x  0.1.0    192.168.1.7:4917  now
-        "carol-rack"             work only   via alice-rack, bob-lap, leaf        linux aarch64 musl 1.2.5  0/32, paused    -      0.2.0    [fe80::1]:4917    now
-        "dave-ci"                no          approved, submit only, leaf          -                         -               -      -        -                 now
-        "mallet"                 ?           denied by bob-lap (lost) 10 min ago  -                         -               -      -        -                 never
-        "al\x1b[31mice\u{202e}"  yes         no                                   -                         -               -      -        192.168.1.66:1    now
-        (6dypb4hq)               ?           approved                             -                         -               -      -        -                 2 h 1 min ago
+        NAME                     TRUSTS YOU  YOU TRUST IT                           PLATFORM                  SLOTS           SPEED  VERSION  ADDRESS           SEEN
+        alice                    yes         approved                               linux x86_64 glibc 2.36   3/8, 12 queued  1.25x  0.1.0    192.168.1.7:4917  now
+        "carol-rack"             work only   via alice, "bob-lap", leaf             linux aarch64 musl 1.2.5  0/32, paused    -      0.2.0    [fe80::1]:4917    now
+        "dave-ci"                no          approved, submit only, leaf            -                         -               -      -        -                 now
+        "mallet"                 ?           denied by "bob-lap" (lost) 10 min ago  -                         -               -      -        -                 never
+        "al\x1b[31mice\u{202e}"  yes         no                                     -                         -               -      -        192.168.1.66:1    now
+        (6dypb4hq)               ?           approved                               -                         -               -      -        -                 2 h 1 min ago
 
-        Names in quotes are what machines call themselves.
+        Names in quotes are what machines call themselves or each other.
 
         Missing:
           "carol-rack" trusts you with part: work only. Its owner can widen that with `meshctl approve`
           "dave-ci" does not trust you. Here: `meshctl key export > KEYFILE`; there: `meshctl approve KEYFILE`
-          "mallet" was denied by bob-lap (lost). If you know better: `meshctl approve mallet --despite mfrggzdf`
+          "mallet" was denied by "bob-lap" (lost). If you know better: `meshctl approve mallet --despite mfrggzdf`
           "al\x1b[31mice\u{202e}" is not approved here. It trusts you already. `meshctl approve ed25519:4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hqq`
           (6dypb4hq) cannot be reached: unreachable: connection refused. Is its node up? `meshctl dial ADDRESS`
         "#);
@@ -157,7 +157,7 @@ mod tests {
         "bob-lap"     no            192.168.1.9:4917  3 s ago  ed25519:wcylbmfqwcylbmfqwcylbmfqwcylbmfqwcylbmfqwcylbmfqwcya
         "alice-rack"  approved      192.168.1.9:4917  3 s ago  ed25519:ugq2dinbugq2dinbugq2dinbugq2dinbugq2dinbugq2dinbugqq
 
-        Names in quotes are what machines call themselves.
+        Names in quotes are what machines call themselves or each other.
         "#);
     }
 
@@ -194,11 +194,13 @@ mod tests {
                 {
                   "from": {
                     "key": "ed25519:ceirceirceirceirceirceirceirceirceirceirceirceirceiq",
-                    "name": "desk"
+                    "name": "desk",
+                    "origin": "yours"
                   },
                   "to": {
                     "key": "ed25519:ugq2dinbugq2dinbugq2dinbugq2dinbugq2dinbugq2dinbugqq",
-                    "name": "alice-rack"
+                    "name": "alice",
+                    "origin": "yours"
                   },
                   "kind": {
                     "approved": {
@@ -210,11 +212,13 @@ mod tests {
                 {
                   "from": {
                     "key": "ed25519:ugq2dinbugq2dinbugq2dinbugq2dinbugq2dinbugq2dinbugqq",
-                    "name": "alice-rack"
+                    "name": "alice",
+                    "origin": "yours"
                   },
                   "to": {
                     "key": "ed25519:wcylbmfqwcylbmfqwcylbmfqwcylbmfqwcylbmfqwcylbmfqwcya",
-                    "name": "bob-lap"
+                    "name": "bob-lap",
+                    "origin": "itself"
                   },
                   "kind": {
                     "vouched": {
@@ -227,11 +231,13 @@ mod tests {
                 {
                   "from": {
                     "key": "ed25519:wcylbmfqwcylbmfqwcylbmfqwcylbmfqwcylbmfqwcylbmfqwcya",
-                    "name": "bob-lap"
+                    "name": "bob-lap",
+                    "origin": "itself"
                   },
                   "to": {
                     "key": "ed25519:zlfmvswkzlfmvswkzlfmvswkzlfmvswkzlfmvswkzlfmvswkzlfa",
-                    "name": "carol-rack"
+                    "name": "carol-rack",
+                    "origin": "itself"
                   },
                   "kind": {
                     "vouched": {
@@ -292,11 +298,13 @@ mod tests {
                 {
                   "from": {
                     "key": "ed25519:ceirceirceirceirceirceirceirceirceirceirceirceirceiq",
-                    "name": "desk"
+                    "name": "desk",
+                    "origin": "yours"
                   },
                   "to": {
                     "key": "ed25519:3lnnvww23lnnvww23lnnvww23lnnvww23lnnvww23lnnvww23lna",
-                    "name": "dave-ci"
+                    "name": "dave-ci",
+                    "origin": "itself"
                   },
                   "kind": {
                     "approved": {

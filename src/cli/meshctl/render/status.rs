@@ -100,14 +100,25 @@ fn unreached(unreached: &[Unreached]) -> String {
     if lines.is_empty() { String::new() } else { format!("\nDialled in vain:\n{}", lines.concat()) }
 }
 
-fn warnings(status: &Status) -> String {
-    let recovery = match status.recovery {
+/// Why nothing is published; a sentence without a period.
+pub(super) fn recovery(recovery: Recovery) -> Option<&'static str> {
+    match recovery {
         Recovery::No => None,
-        Recovery::Waiting => Some(
-            "the statements of this node were lost: it waits for its peers to give them back and publishes nothing. If they are gone for good: `meshctl recover --fresh`"
-                .to_owned(),
+        Recovery::LostStore => Some(
+            "the statements of this node were lost: it waits for its peers to give them back and publishes nothing",
         ),
-    };
+        Recovery::RolledBack => Some(
+            "this home is older than what its node published, as a restored backup is: only what both say is in force, and nothing is published",
+        ),
+        Recovery::Cloned => Some(
+            "another machine uses this node's key: nothing is published. Find it; if you cannot, `meshctl retire` and make a new key",
+        ),
+    }
+}
+
+fn warnings(status: &Status) -> String {
+    let recovery =
+        recovery(status.recovery).map(|why| format!("{why}. `meshctl recover` shows what came back"));
     let warnings = status.warnings.iter().map(|warning| safe(warning));
     let lines: Vec<String> =
         recovery.into_iter().chain(warnings).map(|line| format!("warning: {line}\n")).collect();
@@ -131,14 +142,14 @@ mod tests {
           containment  tier 2 (namespaces, Landlock, seccomp)
           peers        4 trusted, 3 connected, 1 in both directions; 7 statements
 
-        APPROVED  LAST WORD  LEASE  HERE
-        alice     3 d ago    87 d   yes
-        dave-ci   none yet   -      no
+        APPROVED   LAST WORD  LEASE  HERE
+        alice      3 d ago    87 d   yes
+        "dave-ci"  none yet   -      no
 
         Missing:
           "carol-rack" trusts you with part: work only. Its owner can widen that with `meshctl approve`
           "dave-ci" does not trust you. Here: `meshctl key export > KEYFILE`; there: `meshctl approve KEYFILE`
-          "mallet" was denied by bob-lap (lost). If you know better: `meshctl approve mallet --despite mfrggzdf`
+          "mallet" was denied by "bob-lap" (lost). If you know better: `meshctl approve mallet --despite mfrggzdf`
           "al\x1b[31mice\u{202e}" is not approved here. It trusts you already. `meshctl approve ed25519:4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hq6dypb4hqq`
           (6dypb4hq) cannot be reached: unreachable: connection refused. Is its node up? `meshctl dial ADDRESS`
 
@@ -154,7 +165,7 @@ mod tests {
             mdns: Mdns::Failed("no such device".to_owned()),
             load: Load { slots: 1, running: 0, queued: 0, paused: true, speed: 0, tier: 0 },
             containment: "none".to_owned(),
-            recovery: Recovery::Waiting,
+            recovery: Recovery::LostStore,
             unreached: vec![Unreached {
                 address: "/ip4/192.168.1.99/tcp/4917".to_owned(),
                 why: "unreachable: connection\u{1b} refused".to_owned(),
@@ -177,7 +188,7 @@ mod tests {
         Dialled in vain:
           192.168.1.99:4917 1 min 3 s ago: unreachable: connection\x1b refused
 
-        warning: the statements of this node were lost: it waits for its peers to give them back and publishes nothing. If they are gone for good: `meshctl recover --fresh`
+        warning: the statements of this node were lost: it waits for its peers to give them back and publishes nothing. `meshctl recover` shows what came back
         warning: the clock of alice is 2 days ahead
         ");
         let open = Status { accept_unsandboxed: true, ..alone };

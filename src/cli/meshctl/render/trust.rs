@@ -1,9 +1,11 @@
 //! `meshctl trust` and `audit`: everything about trust.
 
+use super::peers::CLAIMED;
+use super::status::recovery;
 use super::table::Table;
 use super::why::denials;
 use super::words::{day, name, rights, safe, span, standing, trusts};
-use crate::local::wire::{Audit, Named, Path, Retirement, Root, Snapshot, Trust, Why};
+use crate::local::wire::{Audit, Found, Named, Path, Retirement, Root, Snapshot, Trust, Why};
 
 /// All of it, a section a kind; sections with nothing in them are left out.
 pub(crate) fn trust(trust: &Trust) -> String {
@@ -25,7 +27,7 @@ pub(crate) fn trust(trust: &Trust) -> String {
     if full.is_empty() {
         return "Nobody is trusted and nothing was said. `meshctl approve` begins.\n".to_owned();
     }
-    format!("{}\nNames are what machines call themselves or each other.\n", full.join("\n"))
+    format!("{}\n{CLAIMED}\n", full.join("\n"))
 }
 
 fn roots(roots: &[Root]) -> String {
@@ -88,13 +90,34 @@ fn conflicts(trust: &Trust) -> String {
     trust.conflicts.iter().map(line).collect()
 }
 
+/// `meshctl recover`: why nothing is published, what came back, and what to type.
+pub(crate) fn found(found: &Found) -> String {
+    let Some(why) = recovery(found.recovery) else {
+        return "Nothing was lost: what the allowlist says is published.\n".to_owned();
+    };
+    let Some(snapshot) = &found.snapshot else {
+        return format!(
+            "Why nothing is published: {why}.\n\nNothing came back yet. It comes from machines that trust this one and are trusted here: start one of them, or `meshctl approve` one again.\nIf it is gone for good: `meshctl recover --fresh` publishes what the allowlist says now.\n"
+        );
+    };
+    let came = format!(
+        "Why nothing is published: {why}.\n\nCame back, as this node published it last:\n{}",
+        self::snapshot(snapshot)
+    );
+    let missing: Vec<String> = found.missing.iter().map(|one| name(&one.who)).collect();
+    let restores = match missing.as_slice() {
+        [] => "approves nobody new: all of it is in the allowlist".to_owned(),
+        names => format!("approves again: {}", names.join(", ")),
+    };
+    format!(
+        "{came}\n`meshctl recover --restore` {restores}.\n`meshctl recover --fresh` gives that up and publishes what the allowlist says now.\n"
+    )
+}
+
 /// `meshctl audit`: the last lines, and whether the chain holds.
 pub(crate) fn audit(audit: &Audit) -> String {
     let lines: String = audit.lines.iter().map(|line| format!("{}\n", safe(line))).collect();
-    match &audit.broken {
-        Some(why) => format!("{lines}\nThe chain is broken: {}\n", safe(why)),
-        None => lines,
-    }
+    lines
 }
 
 #[cfg(test)]
@@ -109,32 +132,59 @@ mod tests {
           alice  submit, work  depth 3  since 2026-03-01  despite mfrggzdf
 
         Decisions
-          carol-rack  via alice-rack, bob-lap, leaf        trusts you: work only
-          mallet      denied by bob-lap (lost) 10 min ago  trusts you: ?
+          "carol-rack"  via alice, "bob-lap", leaf             trusts you: work only
+          "mallet"      denied by "bob-lap" (lost) 10 min ago  trusts you: ?
 
         What others vouch for
           alice  v41, lease 61 d
-            bob-lap  submit, work  depth 2
-            mallet   suspended     depth 0
+            "bob-lap"  submit, work  depth 2
+            "mallet"   suspended     depth 0
 
         Denials
-          denial mfrggzdf  bob-lap denies mallet (lost, 2026-03-01): "left on the train"
-          denial mfrggzdf  bob-lap denies mallet (lost, 2026-03-01): "left on the train", not in force here
+          denial mfrggzdf  "bob-lap" denies "mallet" (lost, 2026-03-01): "left on the train"
+          denial mfrggzdf  "bob-lap" denies "mallet" (lost, 2026-03-01): "left on the train", not in force here
 
         Ended keys
-          old-desk  2026-03-01, says the next is ed25519:ceirceirceirceirceirceirceirceirceirceirceirceirceiq
+          "old-desk"  2026-03-01, says the next is ed25519:ceirceirceirceirceirceirceirceirceirceirceirceirceiq
 
         Blocked on this machine
-          noisy  ed25519:4lrofyxc4lrofyxc4lrofyxc4lrofyxc4lrofyxc4lrofyxc4lra
+          "noisy"  ed25519:4lrofyxc4lrofyxc4lrofyxc4lrofyxc4lrofyxc4lrofyxc4lra
 
         Denials ignored on this machine
-          grief  ed25519:4pr6hy7d4pr6hy7d4pr6hy7d4pr6hy7d4pr6hy7d4pr6hy7d4prq
+          "grief"  ed25519:4pr6hy7d4pr6hy7d4pr6hy7d4pr6hy7d4pr6hy7d4pr6hy7d4prq
 
         Keys that two machines use: their vouches count for nothing
-          twin  v9 exists twice: a copied disk, or theft
+          "twin"  v9 exists twice: a copied disk, or theft
 
-        Names are what machines call themselves or each other.
+        Names in quotes are what machines call themselves or each other.
         "#);
+    }
+
+    #[test]
+    fn what_recovery_finds() {
+        let mut all = sample::found();
+        insta::assert_snapshot!(found(&all), @r#"
+        Why nothing is published: the statements of this node were lost: it waits for its peers to give them back and publishes nothing.
+
+        Came back, as this node published it last:
+          desk  v41, lease 61 d
+            "bob-lap"  submit, work  depth 2
+            "mallet"   suspended     depth 0
+
+        `meshctl recover --restore` approves again: "bob-lap".
+        `meshctl recover --fresh` gives that up and publishes what the allowlist says now.
+        "#);
+        all.missing.clear();
+        assert!(found(&all).contains("approves nobody new"));
+        all.snapshot = None;
+        insta::assert_snapshot!(found(&all), @"
+        Why nothing is published: the statements of this node were lost: it waits for its peers to give them back and publishes nothing.
+
+        Nothing came back yet. It comes from machines that trust this one and are trusted here: start one of them, or `meshctl approve` one again.
+        If it is gone for good: `meshctl recover --fresh` publishes what the allowlist says now.
+        ");
+        all.recovery = crate::local::wire::Recovery::No;
+        insta::assert_snapshot!(found(&all), @"Nothing was lost: what the allowlist says is published.");
     }
 
     #[test]
@@ -153,8 +203,6 @@ mod tests {
         insta::assert_snapshot!(audit(&log), @r"
         2026-03-01T00:00:00Z approved alice
         2026-03-02T00:00:00Z job \x1bx
-
-        The chain is broken: line 7 does not follow line 6
         ");
     }
 }

@@ -99,15 +99,15 @@ mod tests {
 
     #[test]
     fn a_chain_with_leases() {
-        insta::assert_snapshot!(why(&sample::why()), @"
-        carol-rack  submit, work, 3 hops, leaf
+        insta::assert_snapshot!(why(&sample::why()), @r#"
+        "carol-rack"  submit, work, 3 hops, leaf
           ed25519:zlfmvswkzlfmvswkzlfmvswkzlfmvswkzlfmvswkzlfmvswkzlfa
-          you -> alice-rack      approved 2026-03-01 by you
-          alice-rack -> bob-lap  vouch v41, lease 61 d
-          bob-lap -> carol-rack  vouch v7, lease 12 d !
-          all of it hangs on alice-rack, bob-lap
+          you -> alice               approved 2026-03-01 by you
+          alice -> "bob-lap"         vouch v41, lease 61 d
+          "bob-lap" -> "carol-rack"  vouch v7, lease 12 d !
+          all of it hangs on alice, "bob-lap"
           it trusts you: work only
-        ");
+        "#);
     }
 
     #[test]
@@ -118,35 +118,35 @@ mod tests {
         other.rights = Rights { submit: false, work: true };
         other.hops.truncate(1);
         two.paths.push(other);
-        insta::assert_snapshot!(why(&two), @"
-        carol-rack  submit, work, 1 hop, leaf
+        insta::assert_snapshot!(why(&two), @r#"
+        "carol-rack"  submit, work, 1 hop, leaf
           ed25519:zlfmvswkzlfmvswkzlfmvswkzlfmvswkzlfmvswkzlfmvswkzlfa
           to submit:
-          you -> alice-rack      approved 2026-03-01 by you
-          alice-rack -> bob-lap  vouch v41, lease 61 d
-          bob-lap -> carol-rack  vouch v7, lease 12 d !
+          you -> alice               approved 2026-03-01 by you
+          alice -> "bob-lap"         vouch v41, lease 61 d
+          "bob-lap" -> "carol-rack"  vouch v7, lease 12 d !
           to work:
-          you -> alice-rack  approved 2026-03-01 by you
-          all of it hangs on alice-rack, bob-lap
+          you -> alice  approved 2026-03-01 by you
+          all of it hangs on alice, "bob-lap"
           it trusts you: work only
-        ");
+        "#);
     }
 
     #[test]
     fn a_denied_key_and_a_stranger() {
         let mut stranger = sample::why_not();
         insta::assert_snapshot!(why(&stranger), @r#"
-        mallet  not trusted: denied by bob-lap (lost) 10 min ago
+        "mallet"  not trusted: denied by "bob-lap" (lost) 10 min ago
           ed25519:4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqa
-          denial mfrggzdf  bob-lap denies mallet (lost, 2026-03-01): "left on the train"
+          denial mfrggzdf  "bob-lap" denies "mallet" (lost, 2026-03-01): "left on the train"
           it trusts you: ?
         "#);
         stranger.standing = Standing::Stranger;
         stranger.denials.clear();
-        insta::assert_snapshot!(why(&stranger), @"
-        mallet  not trusted: nobody you trust vouches for it
+        insta::assert_snapshot!(why(&stranger), @r#"
+        "mallet"  not trusted: nobody you trust vouches for it
           ed25519:4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqa
           it trusts you: ?
-        ");
+        "#);
     }
 }

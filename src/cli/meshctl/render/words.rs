@@ -1,6 +1,6 @@
 //! Names, rights, times and addresses in words.
 
-use crate::local::wire::{Hop, Key, Named, Path, Peer, Refusal, Rights, Standing};
+use crate::local::wire::{Hop, Key, Named, Origin, Path, Peer, Refusal, Rights, Standing};
 use crate::report::untrusted::Untrusted;
 
 /// Letters of a name shown in a table; names have at most 64 bytes.
@@ -11,9 +11,12 @@ pub(crate) fn safe(text: &str) -> String {
     Untrusted::line(text).to_string()
 }
 
-/// A name, or the beginning of the key where there is none.
+/// A name of yours as it is, a claimed one in quotes, and for no name the beginning of the key.
 pub(crate) fn name(named: &Named) -> String {
-    if named.name.is_empty() { unnamed(&named.key) } else { cut(&safe(&named.name)) }
+    match named.origin {
+        Origin::Yours if !named.name.is_empty() => cut(&safe(&named.name)),
+        _ => claimed(&named.name, &named.key),
+    }
 }
 
 fn unnamed(key: &Key) -> String {
@@ -28,7 +31,7 @@ pub(crate) fn peer_name(peer: &Peer) -> String {
     }
 }
 
-/// A name that only its bearer vouches for, in quotes.
+/// A name that is the word of another machine, in quotes.
 pub(crate) fn claimed(name: &str, key: &Key) -> String {
     if name.is_empty() { unnamed(key) } else { format!("\"{}\"", cut(&safe(name))) }
 }
@@ -177,7 +180,9 @@ mod tests {
 
     #[test]
     fn long_names_are_cut() {
-        let named = Named { key: Key([0; 32]), name: "x".repeat(64) };
+        let mut named = Named { key: Key([0; 32]), name: "x".repeat(64), origin: Origin::Yours };
         assert_eq!(name(&named).chars().count(), SHOWN);
+        named.origin = Origin::Voucher;
+        assert!(name(&named).starts_with("\"x") && name(&named).ends_with("…\""));
     }
 }
