@@ -416,6 +416,7 @@ impl World {
 
 fn about(key: NodeKey) -> About {
     About {
+        works: true,
         key,
         name: format!("{key:?}").chars().take(16).collect(),
         version: "0".to_owned(),

@@ -350,3 +350,6 @@ impl Trust {
         texts.iter().map(one).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

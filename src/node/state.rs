@@ -793,6 +793,3 @@ fn slowness(own: u32, peer: u32) -> u32 {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod jobs;

@@ -32,6 +32,9 @@ pub enum Record {
     Statement(Signed),
     /// The newest version seen of an issuer whose snapshot is not held.
     Mark(Mark),
+    /// The snapshot of an issuer that is not reached any more is held no longer; its mark is. Without this a restart
+    /// would bring it back, and with it what its issuer said before it was reached anew.
+    Dropped(PublicKey),
     /// A denial was in force here once and stays so, whatever becomes of its issuer.
     Adopted(StatementId),
     /// The owner lifted an adoption (void, or forget without keeping).

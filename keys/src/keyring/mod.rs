@@ -100,7 +100,8 @@ impl Keyring {
         };
         keyring.replay(seed.records);
         keyring.decision = closure::decide(&keyring.inputs(&keyring.roots()), now);
-        keyring.drop_outside();
+        // What this drops will be dropped again if it is ever read again.
+        keyring.drop_outside(&mut Change::default());
         keyring.recount();
         keyring.digest = keyring.set.digest();
         keyring
@@ -118,6 +119,9 @@ impl Keyring {
                     self.set.insert(signed);
                 }
                 Record::Mark(mark) => self.set.restore_mark(&mark),
+                Record::Dropped(issuer) => {
+                    self.set.drop_snapshot(&issuer);
+                }
                 Record::Adopted(id) => {
                     if let Some(signed) = denials.get(&id) {
                         self.adopted.insert(id, signed.clone());

@@ -40,7 +40,7 @@ impl Keyring {
         self.adopt_in_force(change);
         self.publish_snapshot(now, change);
         if !before.universe().eq(self.decision.universe()) {
-            self.drop_outside();
+            self.drop_outside(change);
             self.recount();
         }
         self.digest = self.set.digest();
@@ -168,12 +168,14 @@ impl Keyring {
     }
 
     /// Snapshots of keys that are not reached are not kept; their marks are, so that an old version stays refused.
-    pub(super) fn drop_outside(&mut self) {
+    pub(super) fn drop_outside(&mut self, change: &mut Change) {
         let me = self.me();
         let outside = |key: &PublicKey| *key != me && !self.decision.in_universe(key);
         let issuers: Vec<PublicKey> = self.set.snapshot_issuers().filter(outside).collect();
         for issuer in &issuers {
-            self.set.drop_snapshot(issuer);
+            if self.set.drop_snapshot(issuer) {
+                change.persist.push(Record::Dropped(*issuer));
+            }
         }
         let mut marks: Vec<(u64, PublicKey)> = self
             .set

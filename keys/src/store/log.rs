@@ -26,6 +26,7 @@ const MARK: u8 = 2;
 const ADOPTED: u8 = 3;
 const UNADOPTED: u8 = 4;
 const RECOVERY: u8 = 5;
+const DROPPED: u8 = 6;
 
 /// What a log holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ fn body(record: &Record) -> Option<Vec<u8>> {
         Record::Adopted(id) => (ADOPTED, id.as_bytes().to_vec()),
         Record::Unadopted(id) => (UNADOPTED, id.as_bytes().to_vec()),
         Record::Recovery(recovery) => (RECOVERY, vec![recovery_number(*recovery)]),
+        Record::Dropped(issuer) => (DROPPED, issuer.as_bytes().to_vec()),
         Record::Policy(_) | Record::Allowlist(_) => return None,
     };
     let mut body = vec![kind];
@@ -163,6 +165,7 @@ fn parse(body: &[u8]) -> Result<Record, BadBody> {
         ADOPTED => parse_id(content).map(Record::Adopted),
         UNADOPTED => parse_id(content).map(Record::Unadopted),
         RECOVERY => parse_recovery(content).map(Record::Recovery),
+        DROPPED => parse_key(content).map(Record::Dropped),
         _ => return Err(BadBody::Newer),
     };
     record.ok_or(BadBody::Damaged)
@@ -170,6 +173,10 @@ fn parse(body: &[u8]) -> Result<Record, BadBody> {
 
 fn parse_id(content: &[u8]) -> Option<StatementId> {
     content.try_into().ok().map(StatementId::from_bytes)
+}
+
+fn parse_key(content: &[u8]) -> Option<PublicKey> {
+    PublicKey::from_wire(content.try_into().ok()?).ok()
 }
 
 fn parse_mark(content: &[u8]) -> Option<Mark> {
@@ -208,6 +215,7 @@ mod tests {
             Record::Recovery(Some(Recovery::RolledBack)),
             Record::Mark(Mark { issuer, version: 7, ids: vec![StatementId::from_bytes([2; 32])] }),
             Record::Unadopted(StatementId::from_bytes([1; 32])),
+            Record::Dropped(issuer),
             Record::Recovery(None),
         ]
     }

@@ -390,6 +390,7 @@ impl Store {
                 | Record::Mark(_)
                 | Record::Adopted(_)
                 | Record::Unadopted(_)
+                | Record::Dropped(_)
                 | Record::Recovery(_) => continue,
             };
             match Staged::write(&self.home.join(name), text.as_bytes(), &mut self.room) {

@@ -522,10 +522,17 @@ impl World {
     /// A key that no node of this world has is approved.
     pub(super) fn approve_key(&mut self, node: usize, key: PublicKey) {
         let who = Who::Key(Key(*key.as_bytes()));
-        let (label, name, despite) = (Some("bad".to_owned()), String::new(), Vec::new());
+        let (label, despite) = (Some("bad".to_owned()), Vec::new());
         self.command(
             node,
-            Request::Approve(Approve { who, rights: Rights::ALL, depth: 3, label, name, despite }),
+            Request::Approve(Approve {
+                who,
+                rights: Rights::ALL,
+                depth: 3,
+                label,
+                name: String::new(),
+                despite,
+            }),
         );
     }
 

@@ -1,9 +1,12 @@
 //! A node and one friend whose jobs it runs: what a loss of trust or of a right does to them, and what is noted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde_bytes::ByteArray;
-use testmesh_behaviours::work::message::{RunId, RunOpen};
+use serde_bytes::{ByteArray, ByteBuf};
+use testmesh_behaviours::status::hello::{Hello, HelloRequest, Platform, Rights};
+use testmesh_behaviours::status::wire::{Load, StatusRequest};
+use testmesh_behaviours::work::message::{Refusal, RunId, RunOpen, WorkRequest, WorkResponse};
 use testmesh_behaviours::work::offer::Offer;
 use testmesh_keys::allowlist::Allowlist;
 use testmesh_keys::identity::Identity;
@@ -11,9 +14,11 @@ use testmesh_keys::keyring::{Keyring, Seed};
 use testmesh_keys::policy::Policy;
 
 use super::*;
-use crate::job::{Exit, Job, JobId, Ladder, Limits, Root, RootedPath, Status};
-use crate::local::wire::{self, Approve, Consequences, Key, Reply, Request, Revoke, Who};
-use crate::node::trial::TRIAL;
+use crate::backend::Tier;
+use crate::job::{Captured, Exit, Job, JobId, Ladder, Limits, Output, Root, RootedPath, Status};
+use crate::local::wire::{self, Mdns};
+use crate::node::event::{Event, ReplyTo};
+use crate::node::state::About;
 use crate::worker::without_process;
 
 const NOW: Now = Now { mono: Duration::from_secs(1), unix: 1_800_000_000 };
@@ -84,30 +89,38 @@ fn job(sequence: u32) -> Job {
     }
 }
 
+/// A peer introduces itself, says that it trusts this node and holds what this node holds.
+fn hello(state: &State, byte: u8, name: &str) -> Event {
+    let hello = Hello {
+        version: "0".to_owned(),
+        name: name.to_owned(),
+        digest: state.trust.digest(),
+        revocations: state.trust.revocation_digest(),
+        trust: Rights::ALL,
+        platform: Platform::default(),
+    };
+    Event::Hello { from: key(byte), request: HelloRequest::Hello(hello), reply: ReplyTo(1) }
+}
+
 /// A friend that is connected, trusts back, and has five jobs here: two run, three wait.
 fn with_friend_at_work() -> (State, Vec<Action>) {
     let mut state = node();
     change(&mut state, approve(2, wire::Rights::ALL));
     let connected = Event::Connected { peer: key(2), address: "/memory/1".to_owned(), inbound: true };
     state.handle(connected, NOW);
-    let hello = Hello {
-        version: "0".to_owned(),
-        name: "lap".to_owned(),
-        // It holds what this node holds.
-        digest: state.trust.digest(),
-        revocations: state.trust.revocation_digest(),
-        trust: Rights::ALL,
-        platform: Platform::default(),
-    };
-    let said = Event::Hello { from: key(2), request: HelloRequest::Hello(hello), reply: ReplyTo(1) };
+    let said = hello(&state, 2, "lap");
     state.handle(said, NOW);
     let open = RunOpen { run: RunId(7), inputs: Vec::new(), canary: job(99), answer: ByteBuf::new() };
     let opened = Event::Work { from: key(2), request: WorkRequest::RunOpen(open), reply: ReplyTo(2) };
     let mut actions = state.handle(opened, NOW);
     actions.extend(state.handle(Event::Prepared { submitter: key(2), run: RunId(7), result: Ok(()) }, NOW));
-    let trial = JobId { run: 7, sequence: TRIAL, attempt: 0 };
-    let output = without_process(Exit::Ended(Status::Code(0)));
-    actions.extend(state.handle(Event::JobDone { slot: 0, id: trial, output }, NOW));
+    let trial = actions.iter().find_map(|action| match action {
+        Action::Run { job, .. } => Some(job.id),
+        _ => None,
+    });
+    let nothing = Captured { bytes: Vec::new(), dropped: 0 };
+    let output = Output { stdout: nothing, ..without_process(Exit::Ended(Status::Code(0))) };
+    actions.extend(state.handle(Event::JobDone { slot: 0, id: trial.unwrap(), output }, NOW));
     let offer = Offer {
         run: RunId(7),
         submitter: key(2),
@@ -200,8 +213,8 @@ fn before_its_first_word_nobody_knows_whether_a_peer_trusts_us() {
 fn what_the_owner_calls_a_machine_counts_before_what_machines_call_themselves() {
     let (mut state, _) = with_friend_at_work();
     state.handle(Event::Connected { peer: key(3), address: String::new(), inbound: true }, NOW);
-    let hello = Hello { name: "friend".to_owned(), ..state.introduction(&key(3)) };
-    state.handle(Event::Hello { from: key(3), request: HelloRequest::Hello(hello), reply: ReplyTo(1) }, NOW);
+    let said = hello(&state, 3, "friend");
+    state.handle(said, NOW);
     assert_eq!(state.find(&Who::Name("friend".to_owned())), Ok(key(2)));
     assert_eq!(state.find(&Who::Name("lap".to_owned())), Ok(key(2)), "its own name for itself does too");
     assert_eq!(state.named(&key(3)).origin, wire::Origin::Itself);
