@@ -22,7 +22,8 @@ use crate::frontend::status::Actual;
 use crate::job::{Captured, Exit, JobId, Output, Status};
 use crate::report::Sink;
 use crate::schedule::dispatch::{
-    Action, Class, Config as DispatchConfig, Dispatch, Ending as TaskEnding, Kind, Spec, TaskId, WorkerId,
+    Action, Class, Config as DispatchConfig, Dispatch, Ending as TaskEnding, Kind, Leaving, Spec, TaskId,
+    WorkerId,
 };
 use crate::verdict::{Judgement, details, judge};
 use crate::worker::{Told, Workers};
@@ -303,7 +304,13 @@ impl Driver<'_, '_> {
         match told {
             Told::Joined { worker, joined } => self.dispatch.worker_joined(worker, joined, now),
             Told::Changed { worker, slots } => self.dispatch.worker_changed(worker, slots, now),
-            Told::Left { worker, leaving } => self.dispatch.worker_left(worker, leaving, now),
+            Told::Left { worker, leaving } => {
+                let revoked = leaving == Leaving::Revoked;
+                self.dispatch.worker_left(worker, leaving, now);
+                if revoked {
+                    self.tainted(worker);
+                }
+            }
             Told::Heard(worker) => self.dispatch.heard(worker, now),
             Told::Accepted { worker, job } => {
                 self.dispatch.accepted(worker, TaskId(job.sequence), job.attempt, now);
@@ -314,6 +321,17 @@ impl Driver<'_, '_> {
             Told::Finished { worker, job, output } => self.finished(worker, job, output),
             Told::Broken { worker, why } => self.dispatch.exclude(worker, &why, now),
             Told::Notice(text) => self.tell(&RunEvent::Notice(text)),
+        }
+    }
+
+    /// A machine lost trust in the middle of the run: what it said before has been reported and counts, and the person
+    /// has to know.
+    fn tainted(&mut self, worker: WorkerId) {
+        let counted = self.dispatch.report(worker).map_or(0, |report| report.answered);
+        if counted > 0 {
+            let name = self.workers.name(worker);
+            let text = format!("{counted} results that {name} gave while it was trusted count in this run");
+            self.tell(&RunEvent::Notice(text));
         }
     }
 
