@@ -1,7 +1,6 @@
 //! Peers that are trusted and do not keep to the protocol: real nodes and runs against a peer that is a script.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -30,7 +29,7 @@ use testmesh_behaviours::work::offer::{InputDigest, LIFE_MAX, Offer, SignedOffer
 use testmesh_behaviours::{Multiaddr, PeerId};
 use testmesh_keys::identity::Identity;
 
-use crate::support::write;
+use crate::support::plant;
 
 /// Tests in the tree.
 const TESTS: usize = 40;
@@ -39,22 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const MESH: &str = "byzantine";
 
 const SHELL: &str = "#!/bin/sh\nfor last; do :; done\ncase $last in print*) echo 'testmesh canary'; exit 0 ;; esac\nsleep 0.05\n";
-const CONFIG: &str = r#"{"current_cpu": "x64", "target_cpu": "x64", "v8_current_cpu": "x64", "v8_target_cpu": "x64",
-    "is_debug": false, "dcheck_always_on": false, "is_component_build": false, "v8_enable_i18n_support": true}"#;
-
-fn tree(root: &Path) {
-    let version = "#define V8_MAJOR_VERSION 12\n#define V8_MINOR_VERSION 6\n#define V8_BUILD_NUMBER 0\n";
-    write(root, "include/v8-version.h", version);
-    write(root, "tools/run-tests.py", "# The runner of the tree.\n");
-    write(root, "test/mjsunit/mjsunit.js", "");
-    write(root, "test/mjsunit/mjsunit.status", "[[ALWAYS, {}]]");
-    (0..TESTS).for_each(|number| write(root, &format!("test/mjsunit/t{number:02}.js"), ""));
-    write(root, "out/x64.release/v8_build_config.json", CONFIG);
-    write(root, "out/x64.release/d8", SHELL);
-    let executable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(root.join("out/x64.release/d8"), executable).unwrap();
-}
-
 fn ctl(home: &Path, arguments: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_meshctl")).arg("--home").arg(home).args(arguments).output().unwrap()
 }
@@ -304,7 +287,7 @@ fn run_with(manner: Manner, number: u8) -> String {
     let _worker = Enemy::start(&enemy, &node, manner.worker(&node));
     status_when(&node.home, "the enemy is trusted and trusts", |status| status["mutual"] == 1);
     let root = node.home.join("v8");
-    tree(&root);
+    plant(&root, TESTS, SHELL);
     let mut child = Command::new(env!("CARGO_BIN_EXE_run-tests"))
         .arg(format!("--workspace={}", root.display()))
         .args(["--outdir=out/x64.release", "--variants=default", "--min-remote=0", "-p", "verbose"])

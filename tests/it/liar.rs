@@ -1,10 +1,8 @@
 //! A run over peers that answer wrongly.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
-use crate::support::{Program, write};
+use crate::support::{Program, plant, write};
 
 /// Tests in the tree.
 const TESTS: usize = 60;
@@ -18,32 +16,14 @@ case $last in print*) echo 'testmesh canary'; exit 0 ;; esac
 sleep 0.02
 "#;
 
-const CONFIG: &str = r#"{"current_cpu": "x64", "target_cpu": "x64", "v8_current_cpu": "x64", "v8_target_cpu": "x64",
-    "is_debug": false, "dcheck_always_on": false, "is_component_build": false, "v8_enable_i18n_support": true}"#;
-
-fn tree(root: &Path) {
-    let version = "#define V8_MAJOR_VERSION 12\n#define V8_MINOR_VERSION 6\n#define V8_BUILD_NUMBER 0\n";
-    write(root, "include/v8-version.h", version);
-    write(root, "tools/run-tests.py", "# The runner of the tree.\n");
-    write(root, "test/mjsunit/mjsunit.js", "");
-    write(root, "test/mjsunit/mjsunit.status", "[[ALWAYS, {}]]");
-    for number in 0..TESTS {
-        write(root, &format!("test/mjsunit/t{number:02}.js"), "");
-    }
-    write(root, "out/x64.release/v8_build_config.json", CONFIG);
-    write(root, "out/x64.release/honest", "");
-    write(root, "out/x64.release/d8", SHELL);
-    let executable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(root.join("out/x64.release/d8"), executable).unwrap();
-}
-
 /// What a peer says of a test is not believed before this machine has seen the same: verdicts are those of a local run,
 /// and the peer is named and left out.
 #[test]
 fn peers_that_lie_change_no_verdict_and_are_named() {
     let program = Program::new();
     let root = program.folder().join("v8");
-    tree(&root);
+    plant(&root, TESTS, SHELL);
+    write(&root, "out/x64.release/honest", "");
     let workspace = format!("--workspace={}", root.display());
     let arguments =
         [&workspace, "--outdir=out/x64.release", "--lab=3", "-p", "verbose", "--variants=default", "mjsunit"];

@@ -1,5 +1,6 @@
 //! Running the real program in a home of its own.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -57,4 +58,21 @@ pub(crate) fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
+}
+
+const CONFIG: &str = r#"{"current_cpu": "x64", "target_cpu": "x64", "v8_current_cpu": "x64", "v8_target_cpu": "x64",
+    "is_debug": false, "dcheck_always_on": false, "is_component_build": false, "v8_enable_i18n_support": true}"#;
+
+/// A checkout of V8 12.6 with so many empty tests of mjsunit, and a build whose d8 is a script.
+pub(crate) fn plant(root: &Path, tests: usize, shell: &str) {
+    let version = "#define V8_MAJOR_VERSION 12\n#define V8_MINOR_VERSION 6\n#define V8_BUILD_NUMBER 0\n";
+    write(root, "include/v8-version.h", version);
+    write(root, "tools/run-tests.py", "# The runner of the tree.\n");
+    write(root, "test/mjsunit/mjsunit.js", "");
+    write(root, "test/mjsunit/mjsunit.status", "[[ALWAYS, {}]]");
+    (0..tests).for_each(|number| write(root, &format!("test/mjsunit/t{number:02}.js"), ""));
+    write(root, "out/x64.release/v8_build_config.json", CONFIG);
+    write(root, "out/x64.release/d8", shell);
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(root.join("out/x64.release/d8"), executable).unwrap();
 }
