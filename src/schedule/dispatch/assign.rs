@@ -30,7 +30,7 @@ const LATE: Duration = Duration::from_millis(500);
 /// A test of unknown duration is raced when it has taken so many times what is typical, and at least `LONG_UNKNOWN`.
 const LATE_UNKNOWN: u32 = 8;
 /// Below it an unknown test is not raced.
-const LONG_UNKNOWN: Duration = Duration::from_secs(3);
+const LONG_UNKNOWN: Duration = Duration::from_secs(2);
 /// Candidates for a race that are looked at from either end.
 const LOOK: usize = 16;
 /// Idle workers that may find nothing to race before the rest is not asked.
