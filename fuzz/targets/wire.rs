@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use testmesh_behaviours::blobs::wire::{BlobAnswer, BlobRequest};
+use testmesh_behaviours::blobs::wire::{Answer, Ask, Given};
 use testmesh_behaviours::check::Check;
 use testmesh_behaviours::status::hello::{HelloRequest, HelloResponse};
 use testmesh_behaviours::status::wire::{StatusRequest, StatusResponse};
@@ -24,16 +24,17 @@ fn checked<T: Serialize + DeserializeOwned + Check>(bytes: &[u8]) {
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, bytes)) = bytes.split_first() else { return };
-    match which % 10 {
+    match which % 11 {
         0 => checked::<HelloRequest>(bytes),
         1 => checked::<HelloResponse>(bytes),
         2 => checked::<StatusRequest>(bytes),
         3 => checked::<StatusResponse>(bytes),
         4 => checked::<WorkRequest>(bytes),
         5 => checked::<WorkResponse>(bytes),
-        6 => drop(read::<BlobRequest>(bytes)),
-        7 => drop(read::<BlobAnswer>(bytes)),
-        8 => drop(read::<Offer>(bytes)),
+        6 => drop(read::<Ask>(bytes)),
+        7 => drop(read::<Answer>(bytes)),
+        8 => drop(read::<Given>(bytes)),
+        9 => drop(read::<Offer>(bytes)),
         _ => {
             if let Some(signed) = read::<SignedOffer>(bytes) {
                 let key = testmesh_behaviours::id::NodeKey::new([1; 32]);
