@@ -1,6 +1,6 @@
 //! Work this node does for others: runs that peers opened here, and the slots that all share.
 //!
-//! Pure. A run is prepared first (its inputs fetched, its canary run), then takes jobs; [`Slots`] decides what runs
+//! Pure. A run is prepared first (its inputs fetched, its trial made on a slot), then takes jobs; [`Slots`] decides what runs
 //! when. Results are kept until the submitter has them. Losing trust ends everything of a peer in the same turn. This
 //! machine's own clients hold slots through the same queue and come first.
 
